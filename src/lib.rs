@@ -1,1 +1,7 @@
+//! Millstream: an embedded continuous-query engine.
 
+pub mod circuit;
+pub mod delta;
+pub mod error;
+
+pub use error::{Error, Result};

@@ -1,0 +1,66 @@
+//! The circuit: the graph of operators that keeps every view up to date.
+//!
+//! ```text
+//!   inputs (streams, tables)      operators                        views
+//!   flights ──────────────┬── filter ── project ── aggregate ───── delays
+//!                         └── project ── top-k ─────────────────── longest
+//! ```
+//!
+//! A step takes one delta per input and visits the nodes in the order of their creation, which is topological:
+//! a node's inputs are always older than itself. Nodes are found by what they compute, so that views with
+//! equal sub-plans share them; a node lives as long as a view or another node needs it.
+
+use std::fmt::Display;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::delta::Delta;
+use crate::error::Result;
+
+/// The moment of a step: what an operator may know beside its inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tick {
+    /// The last offset whose changes the step holds.
+    pub offset: u64,
+    /// The logged time of that commit, in microseconds since 1970-01-01 UTC.
+    pub time: i64,
+}
+
+/// Turns changes of its inputs into the change of its output, keeping whatever state it needs.
+///
+/// For every history of inputs, the sum of the outputs equals the operator's batch meaning applied to the sum of
+/// the inputs, however the history is cut into steps. `Display` is the operator's line in `EXPLAIN`.
+pub trait Operator: Display + Send {
+    /// Columns of the output.
+    fn schema(&self) -> SchemaRef;
+
+    /// The change of the output for a change of each input.
+    ///
+    /// # Errors
+    /// Only for what stops the engine (memory, damage). An expression that fails on a row is no error of the
+    /// step: the row goes to [`Delta::errors`].
+    fn step(&mut self, inputs: &[&Delta], tick: &Tick) -> Result<Delta>;
+
+    /// The operator's state, if it keeps any.
+    fn state(&self) -> Option<StateSize> {
+        None
+    }
+}
+
+/// How much an operator holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StateSize {
+    /// Rows, groups or entries, as the operator counts them.
+    pub rows: usize,
+    /// Bytes of memory, as accounted.
+    pub bytes: usize,
+}
+
+/// What is known at planning about the rows that flow along an edge.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// No negative weight can occur.
+    pub append_only: bool,
+    /// These columns hold no combination of values twice, and every weight in the integral is one.
+    pub key: Option<Vec<usize>>,
+}

@@ -1,0 +1,302 @@
+//! The error type of the whole crate: one variant per thing the caller can do next.
+//!
+//! ```text
+//! Input        mend the statement or the data and try again
+//! Unsupported  spell it differently; the message says how where we know
+//! Limit        a named limit was reached; raise it or ask for less
+//! Cancelled    the user asked for the query to stop
+//! Corrupt      a file holds something we never wrote: file and position are named
+//! Io           the operating system refused
+//! Poisoned     a write to the log failed; the database must be opened anew
+//! Internal     a bug in Millstream
+//! ```
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+
+/// `Result` with Millstream's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, by what the caller does next.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The statement or the data is wrong.
+    #[error("{0}")]
+    Input(Box<InputError>),
+    /// The statement is right but Millstream cannot do it.
+    #[error("{0}")]
+    Unsupported(Box<InputError>),
+    /// A named limit was reached; nothing was changed.
+    #[error("{0}")]
+    Limit(String),
+    /// The user cancelled the statement.
+    #[error("cancelled")]
+    Cancelled,
+    /// A file does not hold what was written to it.
+    #[error("{}: damaged at byte {position}: {reason}", file.display())]
+    Corrupt {
+        /// The damaged file.
+        file: PathBuf,
+        /// Byte position of the damage from the start of the file.
+        position: u64,
+        /// What was expected there.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("{context}: {message}")]
+    Io {
+        /// What was being done, naming the file.
+        context: String,
+        /// The operating system's words.
+        message: String,
+        /// The operating system's error kind.
+        kind: std::io::ErrorKind,
+    },
+    /// An earlier write to the log failed: nothing more is accepted until the database is reopened.
+    #[error(
+        "the database accepts no more changes because an earlier write to its log failed ({0}); reopen it to recover"
+    )]
+    Poisoned(String),
+    /// A bug in Millstream.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// A wrong statement or wrong data: what was wrong, where, and what to try.
+#[derive(Debug, Clone, Default)]
+pub struct InputError {
+    /// What was wrong, naming the object.
+    pub message: String,
+    /// What to try instead.
+    pub hint: Option<String>,
+    /// Where in the statement.
+    pub place: Option<Place>,
+}
+
+/// A position in a SQL text. Both numbers count from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// An [`Error::Input`] with a message alone.
+    pub fn input(message: impl Into<String>) -> Self {
+        Error::Input(Box::new(InputError { message: message.into(), hint: None, place: None }))
+    }
+
+    /// An [`Error::Unsupported`] with a message alone.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Error::Unsupported(Box::new(InputError { message: message.into(), hint: None, place: None }))
+    }
+
+    /// An [`Error::Io`] that names the file.
+    pub fn io(doing: &str, file: &Path, error: &std::io::Error) -> Self {
+        Error::Io { context: format!("{doing} {}", file.display()), message: error.to_string(), kind: error.kind() }
+    }
+
+    /// An [`Error::Corrupt`] at a byte position of a file.
+    pub fn corrupt(file: &Path, position: u64, reason: impl Into<String>) -> Self {
+        Error::Corrupt { file: file.to_path_buf(), position, reason: reason.into() }
+    }
+
+    /// The same error with a hint, where it is the kind that carries one and has none yet.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        if let Error::Input(e) | Error::Unsupported(e) = &mut self {
+            e.hint.get_or_insert(hint.into());
+        }
+        self
+    }
+
+    /// The same error with a place in the statement, where it is the kind that carries one and has none yet.
+    #[must_use]
+    pub fn with_place(mut self, place: Option<Place>) -> Self {
+        if let Error::Input(e) | Error::Unsupported(e) = &mut self {
+            e.place = e.place.or(place);
+        }
+        self
+    }
+
+    /// The place in the statement, where one is known.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Error::Input(e) | Error::Unsupported(e) => e.place,
+            _ => None,
+        }
+    }
+
+    /// The exit code of the program for this error: 1 SQL, 3 I/O or corruption, 4 a limit.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Input(_) | Error::Unsupported(_) | Error::Cancelled | Error::Internal(_) => 1,
+            Error::Corrupt { .. } | Error::Io { .. } | Error::Poisoned(_) => 3,
+            Error::Limit(_) => 4,
+        }
+    }
+}
+
+/// The candidate nearest to `name`, if one is near enough to be a slip of the keyboard.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), c))
+        .filter(|(distance, c)| *distance <= 1 + c.chars().count().min(name.chars().count()) / 4)
+        .min()
+        .map(|(_, c)| c)
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        match error {
+            ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+                Ok(error) => *error,
+                Err(inner) => Error::input(inner.to_string()),
+            },
+            ArrowError::NotYetImplemented(message) => Error::unsupported(message),
+            ArrowError::IoError(message, source) => {
+                Error::Io { context: message, message: source.to_string(), kind: source.kind() }
+            }
+            ArrowError::ComputeError(message)
+            | ArrowError::CastError(message)
+            | ArrowError::InvalidArgumentError(message)
+            | ArrowError::ParseError(message)
+            | ArrowError::ArithmeticOverflow(message) => Error::input(message),
+            ArrowError::DivideByZero => Error::input("division by zero"),
+            other => Error::input(other.to_string()),
+        }
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        let place = place_of(&error);
+        let translated = match error {
+            DataFusionError::ArrowError(inner, _) => (*inner).into(),
+            DataFusionError::External(inner) => match inner.downcast::<Error>() {
+                Ok(error) => *error,
+                Err(inner) => Error::input(inner.to_string()),
+            },
+            DataFusionError::Context(_, inner) => (*inner).into(),
+            DataFusionError::Diagnostic(_, inner) => (*inner).into(),
+            DataFusionError::Shared(inner) => shared(&inner),
+            DataFusionError::Collection(mut errors) if !errors.is_empty() => errors.swap_remove(0).into(),
+            DataFusionError::NotImplemented(message) => Error::unsupported(message),
+            DataFusionError::ResourcesExhausted(message) => Error::Limit(message),
+            DataFusionError::IoError(inner) => {
+                Error::Io { context: "reading".into(), message: inner.to_string(), kind: inner.kind() }
+            }
+            DataFusionError::Plan(message)
+            | DataFusionError::Execution(message)
+            | DataFusionError::Configuration(message) => Error::input(message),
+            DataFusionError::SchemaError(inner, _) => schema_error(&inner),
+            DataFusionError::SQL(inner, _) => parser_error(&inner.to_string()),
+            DataFusionError::Internal(message) => Error::Internal(message),
+            other => Error::input(other.strip_backtrace()),
+        };
+        translated.with_place(place)
+    }
+}
+
+/// An error behind an `Arc` cannot be taken apart by value: one of ours is cloned, others keep their text.
+fn shared(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(error) => error.clone(),
+            None => Error::input(inner.to_string()),
+        },
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::DivideByZero => Error::input("division by zero"),
+            other => Error::input(other.to_string()),
+        },
+        DataFusionError::ResourcesExhausted(message) => Error::Limit(message.clone()),
+        DataFusionError::Context(_, inner) => shared(inner),
+        DataFusionError::Shared(inner) => shared(inner),
+        other => Error::input(other.strip_backtrace()),
+    }
+}
+
+fn place_of(error: &DataFusionError) -> Option<Place> {
+    let span = error.diagnostic()?.span?;
+    Some(Place { line: span.start.line, column: span.start.column })
+}
+
+fn schema_error(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
+            let shown = match &field.relation {
+                Some(relation) => format!("{relation}.{}", field.name),
+                None => field.name.clone(),
+            };
+            let error = Error::input(format!("no column `{shown}`"));
+            match nearest(&field.name, names.iter().copied()) {
+                Some(name) => error.with_hint(format!("did you mean `{name}`?")),
+                None if names.is_empty() => error,
+                None => error.with_hint(format!("the columns here are {}", list(&names))),
+            }
+        }
+        SchemaError::AmbiguousReference { field } => {
+            Error::input(format!("column `{}` could be any of several; name its table", field.name))
+        }
+        other => Error::input(other.to_string()),
+    }
+}
+
+/// The first few names, quoted.
+pub fn list(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let mut text: Vec<String> = names.iter().take(SHOWN).map(|n| format!("`{n}`")).collect();
+    if names.len() > SHOWN {
+        text.push(format!("and {} more", names.len() - SHOWN));
+    }
+    text.join(", ")
+}
+
+/// The SQL parser writes the place at the end of its message: `... at Line: 1, Column: 8`.
+fn parser_error(message: &str) -> Error {
+    let message = message.trim_start_matches("sql parser error: ");
+    let Some((text, at)) = message.rsplit_once(" at Line: ") else {
+        return Error::input(message);
+    };
+    let place = at.split_once(", Column: ").and_then(|(line, column)| {
+        let digits: String = column.chars().take_while(char::is_ascii_digit).collect();
+        Some(Place { line: line.trim().parse().ok()?, column: digits.parse().ok()? })
+    });
+    Error::input(text).with_place(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_takes_slips_and_leaves_strangers() {
+        assert_eq!(nearest("prcie", ["price", "time"]), Some("price"));
+        assert_eq!(nearest("zebra", ["price", "time"]), None);
+    }
+
+    #[test]
+    fn parser_errors_carry_their_place() {
+        let error = parser_error("sql parser error: Expected: an expression, found: EOF at Line: 3, Column: 14");
+        assert_eq!(error.place(), Some(Place { line: 3, column: 14 }));
+        assert_eq!(error.to_string(), "Expected: an expression, found: EOF");
+    }
+}
