@@ -10,9 +10,16 @@
 //! a node's inputs are always older than itself. Nodes are found by what they compute, so that views with
 //! equal sub-plans share them; a node lives as long as a view or another node needs it.
 
+mod errors;
+mod explain;
+mod graph;
+
 use std::fmt::Display;
 
 use arrow::datatypes::SchemaRef;
+
+pub use explain::ExplainLine;
+pub use graph::{Circuit, NodeId, NodeSpec, Outputs};
 
 use crate::delta::Delta;
 use crate::error::Result;

@@ -1,0 +1,309 @@
+//! The graph: nodes, their sharing, and the step.
+//!
+//! A new view is lowered into a circuit of its own, filled from history there, and then *absorbed* into the live
+//! one: nodes that compute what a live node already computes are dropped in favour of it, the others move over
+//! with their state. Both have seen the same history, so it does not matter which of two equals is kept.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::datatypes::SchemaRef;
+
+use super::errors::ErrorSet;
+use super::{ExplainLine, Facts, Operator, StateSize, Tick};
+use crate::delta::Delta;
+use crate::error::{Error, Result};
+
+/// Names a node within one circuit. Later nodes have greater ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+/// What a node computes: two nodes with equal keys hold equal bags at every offset.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NodeKey {
+    /// The rows of a stream, table or view, by its object id.
+    Object(u32),
+    /// An operator: a text that tells everything about it, over nodes.
+    Operator(String, Vec<NodeId>),
+}
+
+/// A new operator node.
+pub struct NodeSpec {
+    /// The operator.
+    pub operator: Box<dyn Operator>,
+    /// Where its inputs come from.
+    pub inputs: Vec<NodeId>,
+    /// What is known of its output.
+    pub facts: Facts,
+    /// Everything about the operator that `inputs` do not tell.
+    pub identity: String,
+    /// Whether the output can change although no input does (it depends on the commit's time).
+    pub every_tick: bool,
+}
+
+struct Node {
+    body: Body,
+    inputs: Vec<NodeId>,
+    facts: Facts,
+    key: NodeKey,
+    every_tick: bool,
+    /// An operator's first step runs whatever its inputs: a global aggregate has a row over nothing.
+    started: bool,
+    /// An empty delta for each input, to stand for one that did not change.
+    unchanged: Vec<Delta>,
+    /// How many nodes and views read this one.
+    users: usize,
+    errors: ErrorSet,
+}
+
+enum Body {
+    Input(SchemaRef),
+    Operator(Box<dyn Operator>),
+}
+
+/// The operators of a set of views.
+#[derive(Default)]
+pub struct Circuit {
+    nodes: BTreeMap<NodeId, Node>,
+    by_key: HashMap<NodeKey, NodeId>,
+    next: u32,
+}
+
+/// What each node put out in one step; nodes that put out nothing are absent.
+pub type Outputs = BTreeMap<NodeId, Delta>;
+
+impl Circuit {
+    /// A circuit without nodes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The node that stands for an object's rows; changes are given to it in [`Circuit::step`].
+    pub fn input(&mut self, object: u32, schema: SchemaRef, facts: Facts) -> NodeId {
+        let key = NodeKey::Object(object);
+        if let Some(id) = self.by_key.get(&key) {
+            return *id;
+        }
+        self.insert(Node {
+            body: Body::Input(schema),
+            inputs: Vec::new(),
+            facts,
+            key,
+            every_tick: false,
+            started: true,
+            unchanged: Vec::new(),
+            users: 0,
+            errors: ErrorSet::default(),
+        })
+    }
+
+    /// The node for an operator: an existing one, where it computes the same from the same.
+    pub fn add(&mut self, spec: NodeSpec) -> NodeId {
+        let key = NodeKey::Operator(spec.identity, spec.inputs.clone());
+        if let Some(id) = self.by_key.get(&key) {
+            return *id;
+        }
+        for input in &spec.inputs {
+            self.node_mut(*input).users += 1;
+        }
+        let unchanged = spec.inputs.iter().map(|input| Delta::empty(self.schema(*input))).collect();
+        self.insert(Node {
+            body: Body::Operator(spec.operator),
+            inputs: spec.inputs,
+            facts: spec.facts,
+            key,
+            every_tick: spec.every_tick,
+            started: false,
+            unchanged,
+            users: 0,
+            errors: ErrorSet::default(),
+        })
+    }
+
+    fn insert(&mut self, node: Node) -> NodeId {
+        let id = NodeId(self.next);
+        self.next += 1;
+        self.by_key.insert(node.key.clone(), id);
+        self.nodes.insert(id, node);
+        id
+    }
+
+    /// Lets an object's rows be read from the node that computes them: how a view becomes an input of others.
+    pub fn publish(&mut self, object: u32, node: NodeId) {
+        self.node_mut(node).users += 1;
+        self.by_key.insert(NodeKey::Object(object), node);
+    }
+
+    /// Ends what [`Circuit::publish`] began, and drops every node that nobody needs any more.
+    pub fn withdraw(&mut self, object: u32) {
+        if let Some(node) = self.by_key.remove(&NodeKey::Object(object)) {
+            let node_ref = self.node_mut(node);
+            node_ref.users = node_ref.users.saturating_sub(1);
+            self.drop_unused(node);
+        }
+    }
+
+    fn drop_unused(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(&id) else { return };
+        if node.users > 0 {
+            return;
+        }
+        let node = self.nodes.remove(&id).expect("just seen");
+        self.by_key.remove(&node.key);
+        for input in node.inputs {
+            self.node_mut(input).users -= 1;
+            // An input of the circuit stays: its object lives on without readers.
+            if matches!(self.node(input).body, Body::Operator(_)) {
+                self.drop_unused(input);
+            }
+        }
+    }
+
+    /// The node of a stream, table or view.
+    pub fn object(&self, object: u32) -> Option<NodeId> {
+        self.by_key.get(&NodeKey::Object(object)).copied()
+    }
+
+    /// Moves the nodes of a circuit that has seen the same history into this one and returns the place of `root`.
+    /// The other circuit's inputs are found here by their objects.
+    ///
+    /// # Errors
+    /// When an input of the other circuit is unknown here.
+    pub fn absorb(&mut self, other: Circuit, root: NodeId) -> Result<NodeId> {
+        let mut places: HashMap<NodeId, NodeId> = HashMap::new();
+        for (old, mut node) in other.nodes {
+            let inputs: Vec<NodeId> = node.inputs.iter().map(|i| places[i]).collect();
+            let key = match &node.key {
+                NodeKey::Object(object) => NodeKey::Object(*object),
+                NodeKey::Operator(identity, _) => NodeKey::Operator(identity.clone(), inputs.clone()),
+            };
+            let place = match (self.by_key.get(&key), &node.body) {
+                (Some(place), _) => *place,
+                (None, Body::Input(_)) => {
+                    return Err(Error::Internal("an absorbed circuit reads an unknown object".into()));
+                }
+                (None, Body::Operator(_)) => {
+                    for input in &inputs {
+                        self.node_mut(*input).users += 1;
+                    }
+                    node.inputs = inputs;
+                    node.key = key;
+                    node.users = 0;
+                    self.insert(node)
+                }
+            };
+            places.insert(old, place);
+        }
+        Ok(places[&root])
+    }
+
+    /// Brings every node from one moment to the next: `changes` holds the inputs' deltas.
+    ///
+    /// # Errors
+    /// What an operator returned; the circuit's state is then undefined and must be rebuilt from the log.
+    pub fn step(&mut self, mut changes: Outputs, tick: &Tick) -> Result<Outputs> {
+        let mut outputs = Outputs::new();
+        for (id, node) in &mut self.nodes {
+            let delta = match &mut node.body {
+                Body::Input(_) => changes.remove(id),
+                Body::Operator(operator) => {
+                    let moved = node.inputs.iter().any(|input| outputs.contains_key(input));
+                    if !moved && !node.every_tick && node.started {
+                        continue;
+                    }
+                    node.started = true;
+                    let inputs: Vec<&Delta> = node
+                        .inputs
+                        .iter()
+                        .zip(&node.unchanged)
+                        .map(|(input, unchanged)| outputs.get(input).unwrap_or(unchanged))
+                        .collect();
+                    Some(operator.step(&inputs, tick)?)
+                }
+            };
+            if let Some(mut delta) = delta {
+                node.errors.apply(std::mem::take(&mut delta.errors));
+                if delta.len() > 0 {
+                    outputs.insert(*id, delta);
+                }
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Columns of a node's output.
+    pub fn schema(&self, id: NodeId) -> SchemaRef {
+        match &self.node(id).body {
+            Body::Input(schema) => schema.clone(),
+            Body::Operator(operator) => operator.schema(),
+        }
+    }
+
+    /// What is known of a node's output.
+    pub fn facts(&self, id: NodeId) -> &Facts {
+        &self.node(id).facts
+    }
+
+    /// The first failure among the rows that a node's output is computed from, if any is present.
+    pub fn failure(&self, id: NodeId) -> Option<&str> {
+        let node = self.node(id);
+        node.inputs.iter().find_map(|input| self.failure(*input)).or_else(|| node.errors.first())
+    }
+
+    /// Whether any node holds a failed row: the quick test before [`Circuit::failure`].
+    pub fn has_failures(&self) -> bool {
+        self.nodes.values().any(|node| !node.errors.is_empty())
+    }
+
+    /// Bytes of state in all operators.
+    pub fn state_bytes(&self) -> usize {
+        self.nodes.values().filter_map(|node| node.state()).map(|state| state.bytes).sum()
+    }
+
+    /// How many operators there are.
+    pub fn operators(&self) -> usize {
+        self.nodes.values().filter(|node| matches!(node.body, Body::Operator(_))).count()
+    }
+
+    /// The tree below a node, for `EXPLAIN`: parents before children. `name` gives the names of objects.
+    pub fn explain(&self, root: NodeId, name: &dyn Fn(u32) -> String) -> Vec<ExplainLine> {
+        let mut lines = Vec::new();
+        self.explain_into(root, 0, name, &mut lines);
+        lines
+    }
+
+    fn explain_into(&self, id: NodeId, depth: usize, name: &dyn Fn(u32) -> String, lines: &mut Vec<ExplainLine>) {
+        let node = self.node(id);
+        let text = match (&node.body, &node.key) {
+            (Body::Operator(operator), _) => operator.to_string(),
+            (Body::Input(_), NodeKey::Object(object)) => format!("Input {}", name(*object)),
+            (Body::Input(_), NodeKey::Operator(identity, _)) => identity.clone(),
+        };
+        lines.push(ExplainLine {
+            depth,
+            text,
+            facts: node.facts.describe(&self.schema(id)),
+            state: node.state(),
+            shared: node.users > 1,
+        });
+        for input in &node.inputs {
+            self.explain_into(*input, depth + 1, name, lines);
+        }
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        self.nodes.get(&id).expect("a node outlives those who name it")
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes.get_mut(&id).expect("a node outlives those who name it")
+    }
+}
+
+impl Node {
+    fn state(&self) -> Option<StateSize> {
+        match &self.body {
+            Body::Input(_) => None,
+            Body::Operator(operator) => operator.state(),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! SQL: from text to a circuit.
+//!
+//! ```text
+//! text ── parse ──> Statement ── bind ──> LogicalPlan ── canonical ──> LogicalPlan ── lower ──> Circuit
+//!                                             └── DataFusion's batch engine (ad hoc queries, VERIFY)
+//! ```
+//!
+//! DataFusion resolves names and types, optimises, and evaluates scalar expressions, for views and batch queries
+//! alike. `canonical` fixes what SQL leaves open, so that both give the same rows bit for bit.
+
+pub mod parse;
+pub mod statement;
+
+/// The name of the only catalog.
+pub const CATALOG: &str = "millstream";
+/// The name of the schema that user objects live in.
+pub const SCHEMA: &str = "public";

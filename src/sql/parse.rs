@@ -1,0 +1,468 @@
+//! Text to [`Statement`].
+//!
+//! Most of the language is sqlparser's; this file adds the statements that it does not know, recognised by their
+//! first words: `CREATE STREAM`, `SUBSCRIBE`, `VERIFY`, `CHECKPOINT`, and it takes the parts of `CREATE TABLE` and
+//! `CREATE VIEW` that Millstream gives a meaning of its own.
+
+use std::collections::BTreeMap;
+
+use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token};
+
+use super::statement::{CreateRelation, CreateView, Drop, DropKind, Explain, Show, Statement};
+use crate::error::{Error, Place, Result, nearest};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+
+/// Bytes of one statement's text.
+pub const STATEMENT_BYTES_MAX: usize = 16 << 20;
+/// Tokens of one statement.
+pub const STATEMENT_TOKENS_MAX: usize = 100_000;
+/// Operators at one level of a statement: the batch engine recurses over flat chains of them.
+const RECURSION_MAX: usize = 200;
+
+/// Parses exactly one statement; a `;` may follow it.
+///
+/// # Errors
+/// With the place in the text of what was not understood.
+pub fn parse(text: &str) -> Result<Statement> {
+    if text.len() > STATEMENT_BYTES_MAX {
+        return Err(Error::Limit(format!(
+            "the statement has {} bytes and the limit is {STATEMENT_BYTES_MAX}",
+            text.len()
+        )));
+    }
+    let dialect = GenericDialect;
+    let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_MAX).build()?;
+    let mut parser = StatementParser { text, parser };
+    let statement = parser.statement().map_err(|e| parser.improve(e))?;
+    let sql = &mut parser.parser.parser;
+    while sql.consume_token(&Token::SemiColon) {}
+    if sql.peek_token_ref().token != Token::EOF {
+        let found = sql.peek_token();
+        return Err(sql.expected::<()>("end of statement", found).expect_err("always an error").into());
+    }
+    if sql.index() > STATEMENT_TOKENS_MAX {
+        return Err(Error::Limit(format!(
+            "the statement has {} tokens and the limit is {STATEMENT_TOKENS_MAX}",
+            sql.index()
+        )));
+    }
+    Ok(statement)
+}
+
+/// Parses a query alone: the text kept for a view.
+///
+/// # Errors
+/// When the text is not one query.
+pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
+    match parse(text)? {
+        Statement::Query(query) => Ok(query),
+        _ => Err(Error::input("a view is defined by a query")),
+    }
+}
+
+/// Parses an expression alone: the text kept for a default or a check.
+///
+/// # Errors
+/// When the text is not one expression.
+pub fn parse_expression(text: &str) -> Result<ast::Expr> {
+    let dialect = GenericDialect;
+    let mut parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_MAX).build()?;
+    Ok(parser.parser.parse_expr()?)
+}
+
+struct StatementParser<'a> {
+    text: &'a str,
+    parser: DFParser<'a>,
+}
+
+impl StatementParser<'_> {
+    fn statement(&mut self) -> Result<Statement> {
+        let first = self.peek_word(0);
+        let second = self.peek_word(1);
+        match (first.as_str(), second.as_str()) {
+            ("CREATE", _) => self.create(),
+            ("DROP", "STREAM" | "TABLE" | "VIEW" | "MATERIALIZED") => self.drop(),
+            ("SUBSCRIBE", _) => {
+                self.words(1);
+                if self.peek_word(0) == "TO" {
+                    self.words(1);
+                }
+                Ok(Statement::Subscribe(self.name()?))
+            }
+            ("VERIFY", _) => {
+                self.words(1);
+                let ends = matches!(self.parser.parser.peek_token_ref().token, Token::EOF | Token::SemiColon);
+                Ok(Statement::Verify(if ends { None } else { Some(self.name()?) }))
+            }
+            ("CHECKPOINT", _) => {
+                self.words(1);
+                Ok(Statement::Checkpoint)
+            }
+            ("SHOW", "STREAMS") => self.show(2, Show::Streams),
+            ("SHOW", "TABLES") => self.show(2, Show::Tables),
+            ("SHOW", "VIEWS") => self.show(2, Show::Views),
+            ("SHOW", "MATERIALIZED") => self.show(3, Show::MaterializedViews),
+            ("SHOW", "CREATE") => {
+                self.words(2);
+                if ["TABLE", "STREAM", "VIEW", "MATERIALIZED"].contains(&self.peek_word(0).as_str()) {
+                    self.words(1);
+                }
+                let _ = self.parser.parser.parse_keyword(Keyword::VIEW);
+                Ok(Statement::Show(Show::Create(self.name()?)))
+            }
+            ("SHOW", "ALL") => self.show(2, Show::Setting(None)),
+            ("SHOW", _) => {
+                self.words(1);
+                let name = self.parser.parser.parse_object_name(false)?.to_string();
+                Ok(Statement::Show(Show::Setting(Some(name.to_lowercase()))))
+            }
+            ("DESCRIBE" | "DESC", _) => {
+                self.words(1);
+                let _ = self.parser.parser.parse_keyword(Keyword::TABLE);
+                Ok(Statement::Describe(self.name()?))
+            }
+            ("EXPLAIN", _) => self.explain(),
+            _ => self.other(),
+        }
+    }
+
+    fn show(&mut self, words: usize, what: Show) -> Result<Statement> {
+        self.words(words);
+        Ok(Statement::Show(what))
+    }
+
+    fn other(&mut self) -> Result<Statement> {
+        let first = self.peek_word(0);
+        let place = self.place();
+        match self.parser.parse_statement()? {
+            DfStatement::Statement(statement) => match *statement {
+                ast::Statement::Query(query) => Ok(Statement::Query(query)),
+                ast::Statement::StartTransaction { .. } => Ok(Statement::Begin),
+                ast::Statement::Commit { .. } => Ok(Statement::Commit),
+                ast::Statement::Rollback { savepoint: None, .. } => Ok(Statement::Rollback),
+                change @ (ast::Statement::Insert(_) | ast::Statement::Update { .. } | ast::Statement::Delete(_)) => {
+                    Ok(Statement::Change(Box::new(change)))
+                }
+                _ => {
+                    Err(Error::unsupported(format!("{first} is not a statement of Millstream")).with_place(Some(place)))
+                }
+            },
+            DfStatement::CopyTo(copy) => Ok(Statement::Copy(Box::new(copy))),
+            _ => Err(Error::unsupported(format!("{first} is not a statement of Millstream")).with_place(Some(place))),
+        }
+    }
+
+    fn create(&mut self) -> Result<Statement> {
+        let place = self.place();
+        self.words(1);
+        let sql = &mut self.parser.parser;
+        let or_replace = sql.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
+        let kind = self.peek_word(0);
+        match (kind.as_str(), or_replace) {
+            ("STREAM" | "TABLE", false) => {
+                self.words(1);
+                self.create_relation(kind == "STREAM").map(Statement::CreateRelation)
+            }
+            ("STREAM" | "TABLE", true) => Err(Error::unsupported(format!(
+                "CREATE OR REPLACE {kind}: its events are facts in the log; drop it first"
+            ))
+            .with_place(Some(place))),
+            ("VIEW" | "MATERIALIZED", _) => self.create_view(or_replace).map(Statement::CreateView),
+            ("SOURCE", _) => {
+                Err(Error::unsupported("CREATE SOURCE is spelled CREATE STREAM here").with_place(Some(place)))
+            }
+            _ => {
+                let found = self.parser.parser.peek_token();
+                Err(self
+                    .parser
+                    .parser
+                    .expected::<()>("STREAM, TABLE, VIEW or MATERIALIZED VIEW after CREATE", found)
+                    .expect_err("always an error")
+                    .into())
+            }
+        }
+    }
+
+    fn create_relation(&mut self, is_stream: bool) -> Result<CreateRelation> {
+        let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+        let name = self.name()?;
+        let mut constraints = Vec::new();
+        let columns = if self.parser.parser.consume_token(&Token::LParen) {
+            let mut columns = Vec::new();
+            loop {
+                let sql = &mut self.parser.parser;
+                if let Some(constraint) = sql.parse_optional_table_constraint()? {
+                    constraints.push(constraint);
+                } else {
+                    columns.push(sql.parse_column_def()?);
+                }
+                if sql.consume_token(&Token::RParen) {
+                    break;
+                }
+                sql.expect_token(&Token::Comma)?;
+                if sql.consume_token(&Token::RParen) {
+                    break;
+                }
+            }
+            Some(columns)
+        } else {
+            None
+        };
+        let options = self.options()?;
+        Ok(CreateRelation { is_stream, name, if_not_exists, columns, constraints, options })
+    }
+
+    fn create_view(&mut self, or_replace: bool) -> Result<CreateView> {
+        let materialized = self.parser.parser.parse_keyword(Keyword::MATERIALIZED);
+        self.parser.parser.expect_keyword(Keyword::VIEW)?;
+        let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+        let name = self.name()?;
+        let mut columns = Vec::new();
+        if self.parser.parser.consume_token(&Token::LParen) {
+            columns =
+                self.parser.parser.parse_comma_separated(|p| p.parse_identifier())?.iter().map(normalize).collect();
+            self.parser.parser.expect_token(&Token::RParen)?;
+        }
+        let options = self.options()?;
+        self.parser.parser.expect_keyword(Keyword::AS)?;
+        let start = self.parser.parser.peek_token_ref().span.start;
+        self.parser.parser.parse_query()?;
+        let end = match &self.parser.parser.peek_token_ref().token {
+            Token::EOF => self.text.len(),
+            _ => byte_at(self.text, self.parser.parser.peek_token_ref().span.start),
+        };
+        let query = self.text[byte_at(self.text, start)..end].trim_end().to_string();
+        let query_place = Place { line: start.line, column: start.column };
+        Ok(CreateView { materialized, or_replace, if_not_exists, name, columns, query, query_place, options })
+    }
+
+    fn drop(&mut self) -> Result<Statement> {
+        self.words(1);
+        let kind = match self.peek_word(0).as_str() {
+            "STREAM" => DropKind::Stream,
+            "TABLE" => DropKind::Table,
+            "VIEW" => DropKind::View,
+            _ => {
+                self.words(1);
+                DropKind::MaterializedView
+            }
+        };
+        if kind == DropKind::MaterializedView {
+            self.parser.parser.expect_keyword(Keyword::VIEW)?;
+        } else {
+            self.words(1);
+        }
+        let if_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+        let mut names = vec![self.name()?];
+        while self.parser.parser.consume_token(&Token::Comma) {
+            names.push(self.name()?);
+        }
+        let cascade = self.parser.parser.parse_keyword(Keyword::CASCADE);
+        let _ = self.parser.parser.parse_keyword(Keyword::RESTRICT);
+        Ok(Statement::Drop(Drop { kind, names, if_exists, cascade }))
+    }
+
+    fn explain(&mut self) -> Result<Statement> {
+        self.words(1);
+        let analyze = self.parser.parser.parse_keyword(Keyword::ANALYZE);
+        let verbose = self.parser.parser.parse_keyword(Keyword::VERBOSE);
+        match (self.peek_word(0).as_str(), self.peek_word(1).as_str()) {
+            ("CREATE", _) => match self.create()? {
+                Statement::CreateView(view) => Ok(Statement::Explain(Explain::NewView(view))),
+                _ => Err(Error::unsupported("EXPLAIN takes a query, a view or CREATE MATERIALIZED VIEW")),
+            },
+            ("SELECT" | "WITH" | "VALUES" | "FROM" | "TABLE" | "", _) => {
+                let query = self.parser.parser.parse_query()?;
+                Ok(Statement::Explain(Explain::Query { query, analyze, verbose }))
+            }
+            ("MATERIALIZED", "VIEW") => {
+                self.words(2);
+                Ok(Statement::Explain(Explain::View(self.name()?)))
+            }
+            ("VIEW", _) => {
+                self.words(1);
+                Ok(Statement::Explain(Explain::View(self.name()?)))
+            }
+            _ => Ok(Statement::Explain(Explain::View(self.name()?))),
+        }
+    }
+
+    /// `WITH (key = value, ...)`, keys in lower case, or nothing.
+    fn options(&mut self) -> Result<BTreeMap<String, String>> {
+        let mut options = BTreeMap::new();
+        if self.peek_word(0) != "WITH" {
+            return Ok(options);
+        }
+        let place = self.place();
+        for option in self.parser.parser.parse_options(Keyword::WITH)? {
+            let ast::SqlOption::KeyValue { key, value } = &option else {
+                return Err(
+                    Error::input(format!("`{option}`: options are written key = 'value'")).with_place(Some(place))
+                );
+            };
+            let value = match value {
+                ast::Expr::Value(value) => match value.value.clone().into_string() {
+                    Some(text) => text,
+                    None => value.to_string(),
+                },
+                ast::Expr::Identifier(ident) => ident.value.clone(),
+                other => other.to_string(),
+            };
+            if options.insert(key.value.to_lowercase(), value).is_some() {
+                return Err(Error::input(format!("option `{}` is given twice", key.value)).with_place(Some(place)));
+            }
+        }
+        Ok(options)
+    }
+
+    /// One name; `public.` before it is accepted.
+    fn name(&mut self) -> Result<String> {
+        let place = self.place();
+        let name = self.parser.parser.parse_object_name(false)?;
+        object_name(&name).map_err(|e| e.with_place(Some(place)))
+    }
+
+    /// The upper-case text of an unquoted word some tokens ahead, or nothing.
+    fn peek_word(&self, ahead: usize) -> String {
+        match &self.parser.parser.peek_nth_token_ref(ahead).token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
+            _ => String::new(),
+        }
+    }
+
+    fn words(&mut self, count: usize) {
+        for _ in 0..count {
+            self.parser.parser.next_token();
+        }
+    }
+
+    fn place(&self) -> Place {
+        let start = self.parser.parser.peek_token_ref().span.start;
+        Place { line: start.line, column: start.column }
+    }
+
+    /// A first word that is nearly one of ours is most likely meant to be it.
+    fn improve(&self, error: Error) -> Error {
+        const FIRST: [&str; 19] = [
+            "CREATE",
+            "DROP",
+            "SELECT",
+            "INSERT",
+            "UPDATE",
+            "DELETE",
+            "BEGIN",
+            "COMMIT",
+            "ROLLBACK",
+            "COPY",
+            "EXPLAIN",
+            "SUBSCRIBE",
+            "VERIFY",
+            "CHECKPOINT",
+            "SHOW",
+            "DESCRIBE",
+            "WITH",
+            "VALUES",
+            "FROM",
+        ];
+        let first: String = self.text.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
+        if FIRST.contains(&first.to_uppercase().as_str()) {
+            return error;
+        }
+        match nearest(&first.to_uppercase(), FIRST) {
+            Some(word) => error.with_hint(format!("did you mean `{word}`?")),
+            None => error,
+        }
+    }
+}
+
+/// An unquoted identifier in lower case, a quoted one as it is.
+pub fn normalize(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// The last part of a name whose first parts, if any, are ours.
+///
+/// # Errors
+/// When the name is qualified by another schema.
+pub fn object_name(name: &ast::ObjectName) -> Result<String> {
+    let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
+    match parts.as_slice() {
+        [name] => Ok(name.clone()),
+        [schema, name] if schema == super::SCHEMA => Ok(name.clone()),
+        [catalog, schema, name] if catalog == super::CATALOG && schema == super::SCHEMA => Ok(name.clone()),
+        _ => Err(Error::input(format!("`{name}`: the only schema is `{}`", super::SCHEMA))),
+    }
+}
+
+/// The byte where a token begins.
+fn byte_at(text: &str, location: Location) -> usize {
+    let line_start =
+        text.split_inclusive('\n').take(location.line.saturating_sub(1) as usize).map(str::len).sum::<usize>();
+    let line = &text[line_start..];
+    line.char_indices().nth(location.column.saturating_sub(1) as usize).map_or(text.len(), |(at, _)| line_start + at)
+}
+
+impl From<ParserError> for Error {
+    fn from(error: ParserError) -> Self {
+        datafusion::error::DataFusionError::SQL(Box::new(error), None).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(text: &str) -> CreateView {
+        match parse(text) {
+            Ok(Statement::CreateView(view)) => view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_view_keeps_the_text_of_its_query() {
+        let v = view("CREATE OR REPLACE MATERIALIZED VIEW \"Ö\" AS\n  SELECT 'é;' AS a -- tail\n ;");
+        assert_eq!(v.name, "Ö");
+        assert!(v.or_replace && v.materialized);
+        assert!(v.query.starts_with("SELECT 'é;' AS a"), "{}", v.query);
+        assert_eq!(v.query_place, Place { line: 2, column: 3 });
+        parse_query(&v.query).expect("the text parses alone");
+    }
+
+    #[test]
+    fn a_stream_has_columns_constraints_and_options() {
+        let Ok(Statement::CreateRelation(s)) = parse(
+            "create stream if not exists S (a bigint not null, b text default 'x', check (a > 0)) with (connector = 'file', 'Path' = 'x.csv')",
+        ) else {
+            panic!("a stream")
+        };
+        assert!(s.is_stream && s.if_not_exists);
+        assert_eq!(s.name, "s");
+        assert_eq!(s.columns.map(|c| c.len()), Some(2));
+        assert_eq!(s.constraints.len(), 1);
+        assert_eq!(s.options["path"], "x.csv");
+    }
+
+    #[test]
+    fn errors_have_a_place_and_a_candidate() {
+        let error = parse("SELEC 1").expect_err("a slip");
+        assert!(error.to_string().contains("did you mean `SELECT`?"), "{error}");
+        let error = parse("SELECT a FROM t WHERE").expect_err("half a statement");
+        assert!(error.place().is_none() || error.place().is_some_and(|p| p.line == 1));
+        assert!(parse("SELECT 1 SELECT 2").is_err());
+    }
+
+    #[test]
+    fn statements_of_our_own() {
+        assert!(matches!(parse("verify"), Ok(Statement::Verify(None))));
+        assert!(matches!(parse("verify v;"), Ok(Statement::Verify(Some(v))) if v == "v"));
+        assert!(matches!(parse("subscribe v"), Ok(Statement::Subscribe(v)) if v == "v"));
+        assert!(matches!(parse("explain v"), Ok(Statement::Explain(Explain::View(v))) if v == "v"));
+        assert!(matches!(parse("begin"), Ok(Statement::Begin)));
+        assert!(matches!(parse("copy (select 1) to 'x.csv'"), Ok(Statement::Copy(_))));
+    }
+}

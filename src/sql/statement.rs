@@ -1,0 +1,140 @@
+//! What a user can say: Millstream's statements, with the parser's trees inside.
+
+use std::collections::BTreeMap;
+
+use datafusion::sql::parser::CopyToStatement;
+use datafusion::sql::sqlparser::ast;
+
+/// One parsed statement.
+#[derive(Debug, Clone)]
+pub enum Statement {
+    /// `CREATE STREAM` or `CREATE TABLE`.
+    CreateRelation(CreateRelation),
+    /// `CREATE [MATERIALIZED] VIEW`.
+    CreateView(CreateView),
+    /// `DROP STREAM | TABLE | VIEW | MATERIALIZED VIEW`.
+    Drop(Drop),
+    /// `INSERT`, `UPDATE` or `DELETE`.
+    Change(Box<ast::Statement>),
+    /// `BEGIN`.
+    Begin,
+    /// `COMMIT`.
+    Commit,
+    /// `ROLLBACK`.
+    Rollback,
+    /// `COPY ... TO 'file'`.
+    Copy(Box<CopyToStatement>),
+    /// `SELECT`, `VALUES`, `WITH`.
+    Query(Box<ast::Query>),
+    /// `EXPLAIN` of a query, of a view to be, or of a live view.
+    Explain(Explain),
+    /// `SUBSCRIBE view`.
+    Subscribe(String),
+    /// `VERIFY [view]`.
+    Verify(Option<String>),
+    /// `CHECKPOINT`: seal the log's segment and archive it.
+    Checkpoint,
+    /// `SHOW STREAMS | TABLES | VIEWS | ...`.
+    Show(Show),
+    /// `DESCRIBE name`.
+    Describe(String),
+}
+
+/// `CREATE STREAM` or `CREATE TABLE`, as written.
+#[derive(Debug, Clone)]
+pub struct CreateRelation {
+    /// Whether it is a stream (append-only) or a table.
+    pub is_stream: bool,
+    /// Normalised name.
+    pub name: String,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// The columns; `None` where they are to be found in the source.
+    pub columns: Option<Vec<ast::ColumnDef>>,
+    /// Table constraints.
+    pub constraints: Vec<ast::TableConstraint>,
+    /// `WITH (key = value, ...)`; keys in lower case.
+    pub options: BTreeMap<String, String>,
+}
+
+/// `CREATE [OR REPLACE] [MATERIALIZED] VIEW`, as written.
+#[derive(Debug, Clone)]
+pub struct CreateView {
+    /// Whether it is kept up to date rather than expanded where it is used.
+    pub materialized: bool,
+    /// `OR REPLACE`.
+    pub or_replace: bool,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// Normalised name.
+    pub name: String,
+    /// Names for the columns, where given.
+    pub columns: Vec<String>,
+    /// The text of the query.
+    pub query: String,
+    /// Where in the statement the text of the query begins: errors within it are moved by this.
+    pub query_place: crate::error::Place,
+    /// `WITH (key = value, ...)`; keys in lower case.
+    pub options: BTreeMap<String, String>,
+}
+
+/// `DROP ...`, as written.
+#[derive(Debug, Clone)]
+pub struct Drop {
+    /// What the statement says it drops.
+    pub kind: DropKind,
+    /// Normalised names.
+    pub names: Vec<String>,
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// `CASCADE`.
+    pub cascade: bool,
+}
+
+/// What a `DROP` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropKind {
+    /// `DROP STREAM`.
+    Stream,
+    /// `DROP TABLE`.
+    Table,
+    /// `DROP VIEW`: also accepted for a materialized view.
+    View,
+    /// `DROP MATERIALIZED VIEW`.
+    MaterializedView,
+}
+
+/// What `EXPLAIN` explains.
+#[derive(Debug, Clone)]
+pub enum Explain {
+    /// The plan of a query, optionally run and measured.
+    Query {
+        /// The query.
+        query: Box<ast::Query>,
+        /// `EXPLAIN ANALYZE`.
+        analyze: bool,
+        /// `EXPLAIN VERBOSE`.
+        verbose: bool,
+    },
+    /// The circuit that a view would have.
+    NewView(CreateView),
+    /// The circuit of a live view, with its state.
+    View(String),
+}
+
+/// What `SHOW` lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Show {
+    /// Streams.
+    Streams,
+    /// Tables.
+    Tables,
+    /// Views of both kinds.
+    Views,
+    /// Materialized views.
+    MaterializedViews,
+    /// The text that makes an object.
+    Create(String),
+    /// A setting, by the batch engine's names; `None` for all.
+    Setting(Option<String>),
+}
