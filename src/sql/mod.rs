@@ -8,6 +8,11 @@
 //! DataFusion resolves names and types, optimises, and evaluates scalar expressions, for views and batch queries
 //! alike. `canonical` fixes what SQL leaves open, so that both give the same rows bit for bit.
 
+pub mod bind;
+pub mod context;
+pub mod expr;
+pub mod functions;
+pub mod lower;
 pub mod parse;
 pub mod statement;
 

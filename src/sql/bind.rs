@@ -1,0 +1,212 @@
+//! Statements to logical plans: names and types.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::cte_worktable::CteWorkTable;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchema, DataFusionError, TableReference};
+use datafusion::datasource::{TableProvider, provider_as_source};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+
+use crate::error::{Error, Result, list, nearest};
+
+/// What names mean to a query: live rows, history, or just schemas, as the use wants it.
+pub trait Names {
+    /// The relation of that name in the user's schema.
+    ///
+    /// # Errors
+    /// When the name exists but cannot be read, such as a view with a failing row.
+    fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>>;
+
+    /// A relation of another schema, such as `information_schema`.
+    ///
+    /// # Errors
+    /// As [`Names::table`].
+    fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let _ = (schema, name);
+        Ok(None)
+    }
+
+    /// Every name there is, for "did you mean".
+    fn all(&self) -> Vec<String>;
+}
+
+/// Binds statements over a set of names.
+pub struct Binder<'a> {
+    state: &'a SessionState,
+    names: &'a dyn Names,
+    options: ParserOptions,
+}
+
+impl<'a> Binder<'a> {
+    /// Binds with the functions of `state` over `names`.
+    pub fn new(state: &'a SessionState, names: &'a dyn Names) -> Self {
+        let parser = &state.config_options().sql_parser;
+        let options = ParserOptions::new()
+            .with_collect_spans(parser.collect_spans)
+            .with_map_string_types_to_utf8view(parser.map_string_types_to_utf8view);
+        Binder { state, names, options }
+    }
+
+    /// The plan of a query as it is written: neither checked nor optimised.
+    ///
+    /// # Errors
+    /// When a name, a type or a function does not exist or does not fit, with its place where known.
+    pub fn query(&self, query: &ast::Query) -> Result<LogicalPlan> {
+        self.statement(ast::Statement::Query(Box::new(query.clone())))
+    }
+
+    /// The plan of an INSERT, UPDATE, DELETE or query.
+    ///
+    /// # Errors
+    /// As [`Binder::query`].
+    pub fn statement(&self, statement: ast::Statement) -> Result<LogicalPlan> {
+        let planner = SqlToRel::new_with_options(self, self.options);
+        Ok(planner.sql_statement_to_plan(statement)?)
+    }
+
+    /// The columns of a CREATE, with their types.
+    ///
+    /// # Errors
+    /// When a type is unknown.
+    pub fn schema(&self, columns: Vec<ast::ColumnDef>) -> Result<SchemaRef> {
+        let planner = SqlToRel::new_with_options(self, self.options);
+        let schema = planner.build_schema(columns)?;
+        // The parser marks nothing but NOT NULL; metadata and views of strings have no place in a declared schema.
+        let fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
+        Ok(Arc::new(Schema::new(fields)))
+    }
+
+    /// An expression over the columns of `schema`.
+    ///
+    /// # Errors
+    /// As [`Binder::query`].
+    pub fn expression(&self, expression: ast::Expr, schema: &DFSchema) -> Result<Expr> {
+        let planner = SqlToRel::new_with_options(self, self.options);
+        Ok(planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?)
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let all = self.names.all();
+        let names: Vec<&str> = all.iter().map(String::as_str).collect();
+        let error = Error::input(format!("no stream, table or view `{name}`"));
+        match nearest(name, names.iter().copied()) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None if names.is_empty() => error.with_hint("there are none yet: CREATE STREAM or CREATE TABLE makes one"),
+            None => error.with_hint(format!("there are {}", list(&names))),
+        }
+    }
+}
+
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+impl ContextProvider for Binder<'_> {
+    fn get_table_source(&self, name: TableReference) -> datafusion::error::Result<Arc<dyn TableSource>> {
+        let table = match name.schema() {
+            Some(schema) if schema != super::SCHEMA => self.names.system_table(schema, name.table()),
+            _ => self.names.table(name.table()),
+        };
+        match table.map_err(external)? {
+            Some(provider) => Ok(provider_as_source(provider)),
+            None => Err(external(self.unknown(&name.to_string()))),
+        }
+    }
+
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> datafusion::error::Result<Arc<dyn TableSource>> {
+        let Some(function) = self.state.table_functions().get(name) else {
+            return Err(external(self.unknown_function(name, self.state.table_functions().keys())));
+        };
+        let empty = DFSchema::empty();
+        let args = args
+            .into_iter()
+            .map(|arg| super::expr::simplify(self.state, arg, &empty))
+            .collect::<Result<Vec<_>>>()
+            .map_err(external)?;
+        let args = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
+        Ok(provider_as_source(function.create_table_provider_with_args(args)?))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> datafusion::error::Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        self.state.relation_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        None
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        sorted(self.state.scalar_functions().keys())
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        sorted(self.state.higher_order_functions().keys())
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        sorted(self.state.aggregate_functions().keys())
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        sorted(self.state.window_functions().keys())
+    }
+}
+
+impl Binder<'_> {
+    fn unknown_function<'n>(&self, name: &str, known: impl Iterator<Item = &'n String>) -> Error {
+        let known = sorted(known);
+        let error = Error::input(format!("no table function `{name}`"));
+        match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        }
+    }
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut names: Vec<String> = names.cloned().collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,97 @@
+//! The batch engine's session: its settings and functions, and the two ways we optimise a plan.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use datafusion::common::alias::AliasGenerator;
+use datafusion::config::ConfigOptions;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Analyzer, Optimizer, OptimizerConfig};
+use datafusion::prelude::SessionConfig;
+
+use crate::error::Result;
+
+/// Rules of the batch optimiser that make a view dearer to maintain.
+const RULES_DROPPED_FOR_VIEWS: [&str; 3] = [
+    // Fuses LIMIT into Sort, where our top-k is recognised by the pair.
+    "push_down_limit",
+    // Turns one operator with distinct state into two operators with state.
+    "single_distinct_aggregation_to_group_by",
+    // Turns inner joins into semi joins, which keep more.
+    "eliminate_join",
+];
+
+/// Rows of a batch in batch queries.
+const BATCH_ROWS: usize = 8192;
+
+/// A session of the batch engine with Millstream's settings and functions. `partitions` is the number of threads
+/// that a query may use; with one, a query gives its rows in the same order every time.
+pub fn session_state(partitions: usize) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_batch_size(BATCH_ROWS)
+        .with_information_schema(true)
+        .with_default_catalog_and_schema(super::CATALOG, super::SCHEMA)
+        .with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.parquet.schema_force_view_types = false;
+    let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    super::functions::register(state)
+}
+
+/// Optimises a plan for the circuit: decorrelated, typed and simplified, with `now()` left as it is.
+///
+/// # Errors
+/// What the batch engine's analyser finds wrong with the plan.
+pub fn optimize_for_view(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    let context = ViewOptimizer::new(state);
+    let plan = Analyzer::new().execute_and_check(plan, &context.options, |_, _| {})?;
+    let rules =
+        Optimizer::new().rules.into_iter().filter(|rule| !RULES_DROPPED_FOR_VIEWS.contains(&rule.name())).collect();
+    Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
+}
+
+/// The same session with `now()` at a moment, in microseconds since 1970.
+pub fn at_time(state: &SessionState, time: i64) -> SessionState {
+    let mut state = state.clone();
+    state.execution_props_mut().query_execution_start_time = DateTime::<Utc>::from_timestamp_micros(time);
+    state
+}
+
+struct ViewOptimizer<'a> {
+    state: &'a SessionState,
+    options: Arc<ConfigOptions>,
+    aliases: Arc<AliasGenerator>,
+}
+
+impl<'a> ViewOptimizer<'a> {
+    fn new(state: &'a SessionState) -> Self {
+        let mut options = state.config_options().as_ref().clone();
+        // A scalar subquery becomes a join, which is maintained like any other.
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        ViewOptimizer { state, options: Arc::new(options), aliases: Arc::new(AliasGenerator::new()) }
+    }
+}
+
+impl OptimizerConfig for ViewOptimizer<'_> {
+    /// None, so that `now()` stays a function: in a view it is the commit's logged time.
+    fn query_execution_start_time(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
+    fn alias_generator(&self) -> &Arc<AliasGenerator> {
+        &self.aliases
+    }
+
+    fn options(&self) -> Arc<ConfigOptions> {
+        self.options.clone()
+    }
+
+    fn function_registry(&self) -> Option<&dyn FunctionRegistry> {
+        Some(self.state)
+    }
+}

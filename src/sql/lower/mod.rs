@@ -1,0 +1,131 @@
+//! Logical plan to circuit: one arm per kind of node.
+//!
+//! A node with an incremental operator becomes that operator over its lowered inputs; any other becomes
+//! [`Recompute`](crate::operators::recompute) of that one node, over inputs that are still kept incrementally.
+
+mod aggregate;
+mod join;
+mod limit;
+mod linear;
+mod recompute;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::DFSchema;
+use datafusion::datasource::{TableProvider, TableType, source_as_provider};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScan};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::circuit::{Circuit, Facts, NodeId, NodeSpec, Operator};
+use crate::error::{Error, Result};
+
+/// Nodes of one view's plan.
+const PLAN_NODES_MAX: usize = 10_000;
+
+/// A stream, table or view as an input of a view's plan: it has columns and facts but no rows.
+#[derive(Debug)]
+pub struct InputTable {
+    /// The object's id in the catalog.
+    pub object: u32,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// What is known of its rows.
+    pub facts: Facts,
+}
+
+#[async_trait]
+impl TableProvider for InputTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        _: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        Err(Error::Internal("an input of a view was run as a table".into()).into())
+    }
+}
+
+/// Adds the operators of an optimised plan to a circuit and returns the node of its result.
+///
+/// # Errors
+/// When the plan calls a volatile function or is larger than a view may be.
+pub fn lower(plan: &LogicalPlan, circuit: &mut Circuit, session: &SessionState) -> Result<NodeId> {
+    Lowering { circuit, session, nodes: 0 }.plan(plan)
+}
+
+struct Lowering<'a> {
+    circuit: &'a mut Circuit,
+    session: &'a SessionState,
+    nodes: usize,
+}
+
+impl Lowering<'_> {
+    fn plan(&mut self, plan: &LogicalPlan) -> Result<NodeId> {
+        self.nodes += 1;
+        if self.nodes > PLAN_NODES_MAX {
+            return Err(Error::Limit(format!("the view's plan has over {PLAN_NODES_MAX} nodes")));
+        }
+        let lowered = match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan)?,
+            LogicalPlan::Projection(projection) => self.projection(projection)?,
+            LogicalPlan::Filter(filter) => self.filter(filter)?,
+            LogicalPlan::SubqueryAlias(alias) => Some(self.plan(&alias.input)?),
+            LogicalPlan::Repartition(repartition) => Some(self.plan(&repartition.input)?),
+            LogicalPlan::Union(union) => self.union(union)?,
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate)?,
+            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => self.inner_join(join)?,
+            LogicalPlan::Sort(sort) => self.sort(sort)?,
+            LogicalPlan::Limit(limit) => self.limit(limit)?,
+            _ => None,
+        };
+        match lowered {
+            Some(node) => Ok(node),
+            None => self.recompute(plan),
+        }
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Result<Option<NodeId>> {
+        let provider = source_as_provider(&scan.source)?;
+        let Some(input) = provider.downcast_ref::<InputTable>() else {
+            return Ok(None);
+        };
+        if !scan.filters.is_empty() || scan.fetch.is_some() {
+            return Err(Error::Internal("a filter or limit was pushed into an input of a view".into()));
+        }
+        let node = self.circuit.input(input.object, nullable(&input.schema), input.facts.clone());
+        match &scan.projection {
+            None => Ok(Some(node)),
+            Some(columns) => self.pick(node, columns, nullable(scan.projected_schema.as_arrow())).map(Some),
+        }
+    }
+
+    /// Adds an operator; `detail` tells what its printed line does not.
+    fn add(&mut self, operator: impl Operator + 'static, inputs: Vec<NodeId>, facts: Facts, detail: String) -> NodeId {
+        let identity = format!("{operator}|{detail}|{:?}", operator.schema().fields());
+        self.circuit.add(NodeSpec { operator: Box::new(operator), inputs, facts, identity, every_tick: false })
+    }
+}
+
+/// The same columns, each of which may be NULL: whether a value can be missing is for the operators to find out.
+pub fn nullable(schema: &Schema) -> SchemaRef {
+    let fields: Vec<Field> =
+        schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn output(schema: &DFSchema) -> SchemaRef {
+    nullable(schema.as_arrow())
+}

@@ -1,0 +1,132 @@
+//! What has no incremental operator: the node runs as a batch plan over its inputs' rows.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, TableReference};
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+
+use super::{InputTable, Lowering, output};
+use crate::circuit::{Facts, NodeId, NodeSpec};
+use crate::error::{Error, Result};
+use crate::operators::recompute::Recompute;
+use crate::operators::slot::Slot;
+use crate::sql::expr::{Dependence, dependence};
+
+impl Lowering<'_> {
+    pub(super) fn recompute(&mut self, plan: &LogicalPlan) -> Result<NodeId> {
+        let mut cut = Cut { inputs: Vec::new(), slots: Vec::new(), lowering: self };
+        let body = if needs_whole_tree(plan) { cut.leaves(plan)? } else { cut.children(plan)? };
+        let (inputs, slots) = (cut.inputs, cut.slots);
+        let uses_time = uses_time(&body)?;
+        let name = plan.display().to_string();
+        let identity = format!("Recompute {}", body.display_indent_schema());
+        let operator =
+            Recompute::new(output(plan.schema()), name, body, slots, self.session.clone(), uses_time)?;
+        let operator = Box::new(operator);
+        Ok(self.circuit.add(NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: uses_time }))
+    }
+}
+
+/// Whether the node means nothing without the nodes below it: a recursive query reads its own rows there, and a
+/// subquery in an expression may read any relation.
+fn needs_whole_tree(plan: &LogicalPlan) -> bool {
+    let mut whole = matches!(plan, LogicalPlan::RecursiveQuery(_));
+    for expr in plan.expressions() {
+        let _ = expr.apply(|e| {
+            whole |= matches!(
+                e,
+                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) | Expr::OuterReferenceColumn(..)
+            );
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+    whole
+}
+
+fn uses_time(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    let mut failed = None;
+    plan.apply_with_subqueries(|node| {
+        for expr in node.expressions() {
+            match dependence(&expr) {
+                Ok(d) => found |= d == Dependence::Time,
+                Err(error) => {
+                    failed = Some(error);
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    failed.map_or(Ok(found), Err)
+}
+
+/// Cuts inputs off a plan, putting a slot in the place of each.
+struct Cut<'a, 'b> {
+    inputs: Vec<NodeId>,
+    slots: Vec<Arc<Slot>>,
+    lowering: &'a mut Lowering<'b>,
+}
+
+impl Cut<'_, '_> {
+    /// The node with each child replaced by a slot that the lowered child fills.
+    fn children(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        let mut children = Vec::new();
+        for child in plan.inputs() {
+            let node = self.lowering.plan(child)?;
+            children.push(self.slot(child, node)?);
+        }
+        Ok(plan.with_new_exprs(plan.expressions(), children)?)
+    }
+
+    /// The tree with each stream, table or view replaced by a slot.
+    fn leaves(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        let mut failed = None;
+        let body = plan.clone().transform_up_with_subqueries(|node| {
+            let LogicalPlan::TableScan(scan) = &node else {
+                return Ok(Transformed::no(node));
+            };
+            if source_as_provider(&scan.source)?.downcast_ref::<InputTable>().is_none() {
+                return Ok(Transformed::no(node));
+            }
+            let slot = self.lowering.plan(&node).and_then(|input| self.slot(&node, input));
+            match slot {
+                Ok(slot) => Ok(Transformed::yes(slot)),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    Ok(Transformed::no(node))
+                }
+            }
+        })?;
+        failed.map_or(Ok(body.data), Err)
+    }
+
+    /// A scan of a new slot, under the names of the plan that it stands for.
+    fn slot(&mut self, plan: &LogicalPlan, node: NodeId) -> Result<LogicalPlan> {
+        let slot = Arc::new(Slot::new(plan.schema().as_arrow()));
+        let name = format!("input{}", self.slots.len());
+        let columns = plan
+            .schema()
+            .iter()
+            .enumerate()
+            .map(|(at, (qualifier, field))| {
+                let column = Expr::Column(Column::new(Some(name.clone()), format!("c{at}")));
+                column.alias_qualified(qualifier.cloned(), field.name())
+            })
+            .collect::<Vec<_>>();
+        let scan = LogicalPlanBuilder::scan(
+            TableReference::bare(name),
+            provider_as_source(slot.clone()),
+            None,
+        )?;
+        if columns.is_empty() {
+            return Err(Error::unsupported("a construct over rows without columns has no incremental form"));
+        }
+        let plan = scan.project(columns)?.build()?;
+        self.slots.push(slot);
+        self.inputs.push(node);
+        Ok(plan)
+    }
+}
