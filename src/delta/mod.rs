@@ -10,11 +10,13 @@
 //!         | 2 | y       -1
 //! ```
 
+pub mod arena;
 pub mod columns;
 pub mod hash;
 pub mod index;
 pub mod rows;
 pub mod text;
+pub mod values;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::buffer::ScalarBuffer;
