@@ -215,6 +215,12 @@ impl From<DataFusionError> for Error {
     }
 }
 
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
 /// An error behind an `Arc` cannot be taken apart by value: one of ours is cloned, others keep their text.
 fn shared(error: &DataFusionError) -> Error {
     match error {

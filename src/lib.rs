@@ -3,6 +3,7 @@
 pub mod circuit;
 pub mod delta;
 pub mod error;
+pub mod operators;
 pub mod sql;
 
 pub use error::{Error, Result};

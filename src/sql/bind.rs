@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DFSchema, DataFusionError, TableReference};
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
@@ -103,9 +103,6 @@ impl<'a> Binder<'a> {
     }
 }
 
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
-}
 
 impl ContextProvider for Binder<'_> {
     fn get_table_source(&self, name: TableReference) -> datafusion::error::Result<Arc<dyn TableSource>> {
@@ -113,9 +110,9 @@ impl ContextProvider for Binder<'_> {
             Some(schema) if schema != super::SCHEMA => self.names.system_table(schema, name.table()),
             _ => self.names.table(name.table()),
         };
-        match table.map_err(external)? {
+        match table? {
             Some(provider) => Ok(provider_as_source(provider)),
-            None => Err(external(self.unknown(&name.to_string()))),
+            None => Err(self.unknown(&name.to_string()).into()),
         }
     }
 
@@ -125,14 +122,14 @@ impl ContextProvider for Binder<'_> {
         args: Vec<Expr>,
     ) -> datafusion::error::Result<Arc<dyn TableSource>> {
         let Some(function) = self.state.table_functions().get(name) else {
-            return Err(external(self.unknown_function(name, self.state.table_functions().keys())));
+            return Err(self.unknown_function(name, self.state.table_functions().keys()).into());
         };
         let empty = DFSchema::empty();
         let args = args
             .into_iter()
             .map(|arg| super::expr::simplify(self.state, arg, &empty))
             .collect::<Result<Vec<_>>>()
-            .map_err(external)?;
+            ?;
         let args = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
         Ok(provider_as_source(function.create_table_provider_with_args(args)?))
     }

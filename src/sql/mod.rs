@@ -9,6 +9,7 @@
 //! alike. `canonical` fixes what SQL leaves open, so that both give the same rows bit for bit.
 
 pub mod bind;
+pub mod canonical;
 pub mod context;
 pub mod expr;
 pub mod functions;

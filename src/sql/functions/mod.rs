@@ -6,3 +6,8 @@ use datafusion::execution::session_state::SessionState;
 pub fn register(state: SessionState) -> SessionState {
     state
 }
+
+/// Whether an aggregate's result depends on the order of its rows, and it takes an ORDER BY.
+pub fn is_order_sensitive(name: &str) -> bool {
+    matches!(name, "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value")
+}

@@ -47,8 +47,7 @@ impl Lowering<'_> {
 
     /// The node with each key as a column: its own where the key is one, else computed and put behind.
     fn with_keys(&mut self, input: NodeId, keys: &[Expr], schema: &DFSchema) -> Result<(NodeId, Vec<usize>)> {
-        let own: Vec<Expr> =
-            schema.iter().map(|(qualifier, field)| Expr::Column((qualifier, field).into())).collect();
+        let own: Vec<Expr> = schema.iter().map(|(qualifier, field)| Expr::Column((qualifier, field).into())).collect();
         let mut exprs = own.clone();
         let mut place = Vec::with_capacity(keys.len());
         for key in keys {

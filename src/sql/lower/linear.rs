@@ -66,8 +66,7 @@ impl Lowering<'_> {
     }
 
     fn project(&mut self, input: NodeId, exprs: Vec<Arc<dyn PhysicalExpr>>, output: SchemaRef) -> NodeId {
-        let columns: Vec<Option<usize>> =
-            exprs.iter().map(|e| e.downcast_ref::<Column>().map(Column::index)).collect();
+        let columns: Vec<Option<usize>> = exprs.iter().map(|e| e.downcast_ref::<Column>().map(Column::index)).collect();
         let unchanged = columns.len() == self.circuit.schema(input).fields().len()
             && columns.iter().enumerate().all(|(at, c)| *c == Some(at))
             && self.circuit.schema(input) == output;

@@ -22,8 +22,7 @@ impl Lowering<'_> {
         let uses_time = uses_time(&body)?;
         let name = plan.display().to_string();
         let identity = format!("Recompute {}", body.display_indent_schema());
-        let operator =
-            Recompute::new(output(plan.schema()), name, body, slots, self.session.clone(), uses_time)?;
+        let operator = Recompute::new(output(plan.schema()), name, body, slots, self.session.clone(), uses_time)?;
         let operator = Box::new(operator);
         Ok(self.circuit.add(NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: uses_time }))
     }
@@ -37,7 +36,11 @@ fn needs_whole_tree(plan: &LogicalPlan) -> bool {
         let _ = expr.apply(|e| {
             whole |= matches!(
                 e,
-                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) | Expr::OuterReferenceColumn(..)
+                Expr::ScalarSubquery(_)
+                    | Expr::InSubquery(_)
+                    | Expr::Exists(_)
+                    | Expr::SetComparison(_)
+                    | Expr::OuterReferenceColumn(..)
             );
             Ok(TreeNodeRecursion::Continue)
         });
@@ -116,11 +119,7 @@ impl Cut<'_, '_> {
                 column.alias_qualified(qualifier.cloned(), field.name())
             })
             .collect::<Vec<_>>();
-        let scan = LogicalPlanBuilder::scan(
-            TableReference::bare(name),
-            provider_as_source(slot.clone()),
-            None,
-        )?;
+        let scan = LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(slot.clone()), None)?;
         if columns.is_empty() {
             return Err(Error::unsupported("a construct over rows without columns has no incremental form"));
         }

@@ -1,0 +1,313 @@
+//! The catalog: every stream, table and view, and the DDL entries of the log that make it.
+//!
+//! An entry says everything about the object it makes; nothing is read from outside when the log is replayed. (The
+//! columns of a stream that were found in its file, for one, are written down.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use crate::circuit::Facts;
+use crate::error::{Error, Result, list, nearest};
+
+/// Ids below this are kept for objects that Millstream makes itself.
+const FIRST_USER_ID: u32 = 16;
+/// The stream of rows that could not be accepted.
+pub const REJECTS: u32 = 1;
+/// Objects of one database.
+const OBJECTS_MAX: usize = 100_000;
+
+/// What kind of thing an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Append-only events.
+    Stream,
+    /// Rows that can be changed.
+    Table,
+    /// A query that is expanded where it is used.
+    View,
+    /// A query that is kept up to date.
+    MaterializedView,
+}
+
+impl Kind {
+    /// The kind in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Stream => "stream",
+            Kind::Table => "table",
+            Kind::View => "view",
+            Kind::MaterializedView => "materialized view",
+        }
+    }
+}
+
+/// A stream, table or view.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// Never used again, even after the object is dropped.
+    pub id: u32,
+    /// Its name, normalised.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Columns of the primary key of a table, by place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<usize>,
+    /// The text of each column's DEFAULT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<Option<String>>,
+    /// CHECK constraints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// `WITH (...)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+    /// The query of a view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The objects that a view's query reads.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reads: BTreeSet<u32>,
+    /// The statement that made it.
+    pub sql: String,
+}
+
+/// A CHECK constraint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name, given or made.
+    pub name: String,
+    /// The text of its expression.
+    pub text: String,
+}
+
+impl Object {
+    /// What is known of the rows before any is seen.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            append_only: self.kind == Kind::Stream,
+            key: (self.kind == Kind::Table && !self.key.is_empty()).then(|| self.key.clone()),
+        }
+    }
+
+    /// Whether a source feeds the object.
+    pub fn has_source(&self) -> bool {
+        self.options.contains_key("connector")
+    }
+}
+
+/// A change of the catalog, as it is written to the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ddl {
+    /// Makes an object; one of the same id is replaced.
+    Create(Box<Object>),
+    /// Removes objects.
+    Drop(Vec<u32>),
+}
+
+impl Ddl {
+    /// The entry's text in the log.
+    ///
+    /// # Errors
+    /// Never, short of a bug.
+    pub fn encode(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::Internal(format!("a DDL entry cannot be written: {e}")))
+    }
+
+    /// Reads an entry's text.
+    ///
+    /// # Errors
+    /// When a later version wrote something that this one does not know.
+    pub fn decode(text: &str) -> Result<Ddl> {
+        serde_json::from_str(text).map_err(|e| Error::unsupported(format!("a DDL entry of the log is not understood: {e}")))
+    }
+}
+
+/// Every object there is.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    objects: BTreeMap<u32, Arc<Object>>,
+    by_name: BTreeMap<String, u32>,
+    next_id: u32,
+    /// Counts the changes.
+    pub version: u64,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Catalog { objects: BTreeMap::new(), by_name: BTreeMap::new(), next_id: FIRST_USER_ID, version: 0 }
+    }
+}
+
+impl Catalog {
+    /// The id that the next object gets.
+    pub fn next_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// Carries out an entry.
+    ///
+    /// # Errors
+    /// When there are too many objects.
+    pub fn apply(&mut self, ddl: &Ddl) -> Result<()> {
+        self.version += 1;
+        match ddl {
+            Ddl::Create(object) => {
+                if self.objects.len() >= OBJECTS_MAX {
+                    return Err(Error::Limit(format!("the database has {OBJECTS_MAX} objects, which is the limit")));
+                }
+                self.next_id = self.next_id.max(object.id + 1);
+                self.by_name.insert(object.name.clone(), object.id);
+                self.objects.insert(object.id, Arc::new(object.as_ref().clone()));
+            }
+            Ddl::Drop(ids) => {
+                for id in ids {
+                    if let Some(object) = self.objects.remove(id) {
+                        self.by_name.remove(&object.name);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An object by id.
+    pub fn get(&self, id: u32) -> Option<&Arc<Object>> {
+        self.objects.get(&id)
+    }
+
+    /// An object by name.
+    pub fn find(&self, name: &str) -> Option<&Arc<Object>> {
+        self.objects.get(self.by_name.get(name)?)
+    }
+
+    /// An object by name, or the error that it is not there.
+    ///
+    /// # Errors
+    /// When there is none of that name; says which is nearest.
+    pub fn expect(&self, name: &str) -> Result<&Arc<Object>> {
+        self.find(name).ok_or_else(|| {
+            let names: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+            let error = Error::input(format!("no stream, table or view `{name}`"));
+            match nearest(name, names.iter().copied()) {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None if names.is_empty() => error,
+                None => error.with_hint(format!("there are {}", list(&names))),
+            }
+        })
+    }
+
+    /// The objects in the order of their ids.
+    pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.values()
+    }
+
+    /// The names in order.
+    pub fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// The views that read an object, directly or through others, each after those it reads.
+    pub fn dependents(&self, id: u32) -> Vec<Arc<Object>> {
+        let mut found = BTreeSet::from([id]);
+        loop {
+            let more: Vec<u32> = self
+                .objects
+                .values()
+                .filter(|o| !found.contains(&o.id) && o.reads.iter().any(|r| found.contains(r)))
+                .map(|o| o.id)
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        self.in_order().into_iter().filter(|o| o.id != id && found.contains(&o.id)).collect()
+    }
+
+    /// Every object, each after those it reads. (A replaced view may read objects that are younger than itself.)
+    pub fn in_order(&self) -> Vec<Arc<Object>> {
+        let mut done: BTreeSet<u32> = BTreeSet::new();
+        let mut order = Vec::with_capacity(self.objects.len());
+        while order.len() < self.objects.len() {
+            let before = order.len();
+            for object in self.objects.values() {
+                let ready = object.reads.iter().all(|r| done.contains(r) || !self.objects.contains_key(r));
+                if ready && done.insert(object.id) {
+                    order.push(object.clone());
+                }
+            }
+            if order.len() == before {
+                // Views that read each other cannot be made; were they there, their order would be of no use.
+                break;
+            }
+        }
+        order
+    }
+}
+
+/// The columns of the stream of rejected rows.
+pub fn rejects_schema() -> SchemaRef {
+    use arrow::datatypes::{DataType, Field};
+    Arc::new(Schema::new(vec![
+        Field::new("object", DataType::Utf8, true),
+        Field::new("file", DataType::Utf8, true),
+        Field::new("position", DataType::Int64, true),
+        Field::new("reason", DataType::Utf8, true),
+        Field::new("text", DataType::Utf8, true),
+    ]))
+}
+
+/// The stream of rejected rows as an object.
+pub fn rejects_object() -> Object {
+    Object {
+        id: REJECTS,
+        name: "rejects".into(),
+        kind: Kind::Stream,
+        schema: rejects_schema(),
+        key: Vec::new(),
+        defaults: Vec::new(),
+        checks: Vec::new(),
+        options: BTreeMap::new(),
+        query: None,
+        reads: BTreeSet::new(),
+        sql: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(id: u32, name: &str, reads: &[u32]) -> Ddl {
+        let mut object = rejects_object();
+        (object.id, object.name, object.kind) = (id, name.into(), Kind::MaterializedView);
+        object.reads = reads.iter().copied().collect();
+        Ddl::Create(Box::new(object))
+    }
+
+    #[test]
+    fn entries_read_back_as_written() {
+        let entry = view(20, "v", &[16, 17]);
+        assert_eq!(Ddl::decode(&entry.encode().unwrap()).unwrap(), entry);
+    }
+
+    #[test]
+    fn dependents_come_after_what_they_read() {
+        let mut catalog = Catalog::default();
+        for entry in [view(16, "a", &[]), view(17, "b", &[16]), view(18, "c", &[17]), view(16, "a", &[19]), view(19, "d", &[])] {
+            catalog.apply(&entry).unwrap();
+        }
+        let names: Vec<String> = catalog.dependents(19).iter().map(|o| o.name.clone()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(catalog.next_id(), 20);
+        assert!(catalog.expect("bb").unwrap_err().to_string().contains("did you mean `b`?"));
+    }
+}

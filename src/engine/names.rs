@@ -1,0 +1,210 @@
+//! What names mean: inputs for a view's circuit, or rows for a batch query.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::DFSchema;
+use datafusion::datasource::{TableProvider, ViewTable};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast;
+
+use super::catalog::{Catalog, Kind, Object, REJECTS, rejects_object};
+use super::providers;
+use super::snapshot::Snapshot;
+use crate::circuit::Facts;
+use crate::error::{Error, Result};
+use crate::sql::bind::{Binder, Names};
+use crate::sql::canonical::canonical;
+use crate::sql::lower::InputTable;
+use crate::sql::parse::parse_query;
+
+/// Views that may be expanded within each other.
+const VIEW_DEPTH_MAX: usize = 64;
+/// The schema of the streams that Millstream writes itself.
+pub const SYSTEM_SCHEMA: &str = "system";
+
+/// Names for a view's plan: streams, tables and materialized views are inputs.
+pub struct InputNames<'a> {
+    /// The session, for expanding plain views.
+    pub session: &'a SessionState,
+    /// The objects.
+    pub catalog: &'a Catalog,
+    /// What is known of materialized views beyond their schemas.
+    pub facts: &'a HashMap<u32, Facts>,
+    /// How many views the plan is within.
+    pub depth: usize,
+}
+
+impl Names for InputNames<'_> {
+    fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(object) = self.catalog.find(name) else { return Ok(None) };
+        if object.kind == Kind::View {
+            let inner = InputNames { depth: deeper(self.depth, object)?, ..*self };
+            return expand(self.session, &inner, object).map(Some);
+        }
+        Ok(Some(self.input(object)))
+    }
+
+    fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok((schema == SYSTEM_SCHEMA && name == "rejects").then(|| self.input(&rejects_object())))
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.catalog.names()
+    }
+}
+
+impl InputNames<'_> {
+    fn input(&self, object: &Object) -> Arc<dyn TableProvider> {
+        let facts = self.facts.get(&object.id).cloned().unwrap_or_else(|| object.facts());
+        Arc::new(InputTable { object: object.id, schema: object.schema.clone(), facts })
+    }
+}
+
+/// Names for a batch query over a snapshot.
+pub struct RowNames<'a> {
+    /// The session, for expanding views.
+    pub session: &'a SessionState,
+    /// The rows.
+    pub snapshot: &'a Arc<Snapshot>,
+    /// Whether a materialized view is run rather than read: that is how it is verified.
+    pub expand_materialized: bool,
+    /// How many views the plan is within.
+    pub depth: usize,
+}
+
+impl Names for RowNames<'_> {
+    fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(object) = self.snapshot.catalog.find(name) else { return Ok(None) };
+        let expanded = match object.kind {
+            Kind::View => true,
+            Kind::MaterializedView => self.expand_materialized,
+            Kind::Stream | Kind::Table => false,
+        };
+        if expanded {
+            let inner = RowNames { depth: deeper(self.depth, object)?, ..*self };
+            let table = expand(self.session, &inner, object)?;
+            return Ok(Some(table));
+        }
+        providers::object_rows(self.snapshot, object).map(Some)
+    }
+
+    fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match (schema, name) {
+            (SYSTEM_SCHEMA, "rejects") => providers::object_rows(self.snapshot, &rejects_object()).map(Some),
+            ("information_schema", _) => providers::information_schema(&self.snapshot.catalog, name),
+            _ => Ok(None),
+        }
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.snapshot.catalog.names()
+    }
+}
+
+fn deeper(depth: usize, object: &Object) -> Result<usize> {
+    if depth >= VIEW_DEPTH_MAX {
+        return Err(Error::Limit(format!("view `{}` is within {VIEW_DEPTH_MAX} others, which is the limit", object.name)));
+    }
+    Ok(depth + 1)
+}
+
+fn expand(session: &SessionState, names: &dyn Names, object: &Object) -> Result<Arc<dyn TableProvider>> {
+    let plan = view_plan(session, names, object)?;
+    Ok(Arc::new(ViewTable::new(plan, Some(object.sql.clone()))))
+}
+
+/// The plan of a view's query under the names of its columns, as it is written.
+///
+/// # Errors
+/// When the query does not fit the names.
+pub fn view_plan(session: &SessionState, names: &dyn Names, object: &Object) -> Result<LogicalPlan> {
+    let text = object.query.as_deref().ok_or_else(|| Error::Internal(format!("`{}` has no query", object.name)))?;
+    let query = parse_query(text)?;
+    let plan = Binder::new(session, names).query(&query)?;
+    rename(plan, object.schema.fields().iter().map(|f| f.name().as_str()))
+}
+
+/// The plan with its columns under other names, one for each.
+///
+/// # Errors
+/// When there are not as many names as columns.
+pub fn rename<'a>(plan: LogicalPlan, names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Result<LogicalPlan> {
+    let schema = plan.schema().clone();
+    if names.len() != schema.fields().len() {
+        return Err(Error::input(format!("{} names for {} columns", names.len(), schema.fields().len())));
+    }
+    if schema.fields().iter().map(|f| f.name().as_str()).eq(names.clone()) {
+        return Ok(plan);
+    }
+    let columns = schema.iter().zip(names).map(|((qualifier, field), name)| {
+        let column = Expr::Column((qualifier, field).into());
+        if field.name() == name { column } else { column.alias(name) }
+    });
+    Ok(LogicalPlanBuilder::from(plan.clone()).project(columns)?.build()?)
+}
+
+/// The columns of a plan's result as those of a view: without qualifiers, each nullable, no name twice.
+///
+/// # Errors
+/// When two columns have one name.
+pub fn view_schema(schema: &DFSchema) -> Result<SchemaRef> {
+    let mut seen = BTreeSet::new();
+    for field in schema.fields() {
+        if !seen.insert(field.name()) {
+            return Err(Error::input(format!("the query has two columns `{}`", field.name()))
+                .with_hint("give one of them another name with AS"));
+        }
+    }
+    Ok(crate::sql::lower::nullable(schema.as_arrow()))
+}
+
+/// The plan that both the circuit and the batch engine are given for a view.
+///
+/// # Errors
+/// As [`view_plan`].
+pub fn canonical_view_plan(session: &SessionState, names: &dyn Names, object: &Object) -> Result<LogicalPlan> {
+    Ok(canonical(view_plan(session, names, object)?)?)
+}
+
+/// The objects that a statement names, as far as they exist.
+///
+/// # Errors
+/// When a name has too many parts.
+pub fn reads(catalog: &Catalog, statement: ast::Statement) -> Result<BTreeSet<u32>> {
+    let statement = datafusion::sql::parser::Statement::Statement(Box::new(statement));
+    let (tables, _) = resolve_table_references(&statement, true)?;
+    Ok(tables
+        .iter()
+        .filter_map(|table| match table.schema() {
+            Some(SYSTEM_SCHEMA) => (table.table() == "rejects").then_some(REJECTS),
+            Some(schema) if schema != crate::sql::SCHEMA => None,
+            _ => catalog.find(table.table()).map(|o| o.id),
+        })
+        .collect())
+}
+
+/// The objects whose rows are needed to run a query over `reads`: plain views, and with `through_materialized`
+/// all views, are replaced by what they read.
+pub fn sources(catalog: &Catalog, reads: &BTreeSet<u32>, through_materialized: bool) -> Vec<u32> {
+    let mut found = BTreeSet::new();
+    let mut todo: Vec<u32> = reads.iter().copied().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = todo.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        match catalog.get(id) {
+            Some(o) if o.kind == Kind::View || (through_materialized && o.kind == Kind::MaterializedView) => {
+                todo.extend(&o.reads);
+            }
+            _ => {
+                found.insert(id);
+            }
+        }
+    }
+    found.into_iter().collect()
+}

@@ -1,0 +1,48 @@
+//! What a reader sees: rows of tables and views at one offset, and how to read streams up to it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::catalog::Catalog;
+use super::history::History;
+
+/// An immutable state of the database. Holds the rows of the objects that were asked for.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The last commit that is seen.
+    pub offset: u64,
+    /// The logged time of that commit, in microseconds since 1970-01-01 UTC.
+    pub time: i64,
+    /// The objects at that offset.
+    pub catalog: Arc<Catalog>,
+    /// Rows of tables and materialized views, by object.
+    pub rows: HashMap<u32, Rows>,
+    /// The events of streams.
+    pub history: History,
+}
+
+/// The rows of a table or view.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// The rows; one of weight n is listed n times.
+    pub chunks: Vec<Arc<RecordBatch>>,
+    /// Why the view cannot be read: an expression of it fails on a row that is present.
+    pub failure: Option<String>,
+}
+
+impl Rows {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(|c| c.num_rows()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,236 @@
+//! Subscriptions: the changes of a view, as they are published, in a queue of bounded length.
+//!
+//! A subscriber that does not keep up holds nobody back: what does not fit its queue is dropped, and in its place it
+//! is told which offsets it missed. It then knows that its picture is no longer whole, and can ask for a snapshot.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::delta::Delta;
+
+/// Changes a subscriber may have waiting.
+pub const QUEUE_CHANGES: usize = 1024;
+
+/// What a subscriber hears.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// The view's rows when the subscription began; it comes first.
+    Snapshot {
+        /// The offset of the rows.
+        offset: u64,
+        /// The rows.
+        batch: RecordBatch,
+    },
+    /// The net change since the update before.
+    Delta {
+        /// The last offset that the change holds.
+        offset: u64,
+        /// The rows with their weights.
+        delta: Delta,
+    },
+    /// Changes that were dropped because the queue was full.
+    Missed {
+        /// The first offset whose change is missing.
+        from: u64,
+        /// The last one.
+        to: u64,
+    },
+}
+
+/// A live subscription: an iterator for threads, a stream for async programs.
+#[derive(Debug)]
+pub struct Subscription {
+    view: String,
+    schema: SchemaRef,
+    feed: Feed,
+}
+
+/// The queue between the engine and a subscriber.
+#[derive(Debug, Clone)]
+pub struct Feed(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    arrived: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    updates: VecDeque<Update>,
+    missed: Option<(u64, u64)>,
+    /// Nobody will send any more.
+    ended: bool,
+    /// Nobody listens any more.
+    dropped: bool,
+    waker: Option<Waker>,
+}
+
+impl Feed {
+    /// A queue of `capacity` updates.
+    pub fn new(capacity: usize) -> Self {
+        let state = Mutex::new(State::default());
+        Feed(Arc::new(Shared { state, arrived: Condvar::new(), capacity: capacity.max(1) }))
+    }
+
+    /// Puts an update into the queue, or notes it as missed. Never blocks. Returns whether somebody still listens.
+    pub fn push(&self, update: Update) -> bool {
+        let mut state = self.lock();
+        if state.dropped {
+            return false;
+        }
+        let full = state.updates.len() >= self.0.capacity || state.missed.is_some();
+        match (&update, full) {
+            (Update::Delta { offset, .. }, true) => {
+                let from = state.missed.map_or(*offset, |(from, _)| from);
+                state.missed = Some((from, *offset));
+            }
+            _ => state.updates.push_back(update),
+        }
+        self.0.arrived.notify_all();
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Tells the subscriber that nothing more will come.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        self.0.arrived.notify_all();
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn pop(&mut self) -> Option<Update> {
+        match self.updates.pop_front() {
+            Some(update) => Some(update),
+            None => self.missed.take().map(|(from, to)| Update::Missed { from, to }),
+        }
+    }
+}
+
+impl Subscription {
+    pub(super) fn new(view: String, schema: SchemaRef, feed: Feed) -> Self {
+        Subscription { view, schema, feed }
+    }
+
+    /// The name of the view.
+    pub fn view(&self) -> &str {
+        &self.view
+    }
+
+    /// The columns of the view.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The next update, if one is there.
+    pub fn try_next(&mut self) -> Option<Update> {
+        self.feed.lock().pop()
+    }
+
+    /// The next update, waiting for it until `timeout` has passed.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Update> {
+        let end = Instant::now() + timeout;
+        let mut state = self.feed.lock();
+        loop {
+            if let Some(update) = state.pop() {
+                return Some(update);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if state.ended || left.is_zero() {
+                return None;
+            }
+            state = self.feed.0.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Blocks for each update; ends when the view is dropped or the database is closed.
+impl Iterator for Subscription {
+    type Item = Update;
+
+    fn next(&mut self) -> Option<Update> {
+        let mut state = self.feed.lock();
+        loop {
+            if let Some(update) = state.pop() {
+                return Some(update);
+            }
+            if state.ended {
+                return None;
+            }
+            state = self.feed.0.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl futures::Stream for Subscription {
+    type Item = Update;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Update>> {
+        let mut state = self.feed.lock();
+        match state.pop() {
+            Some(update) => Poll::Ready(Some(update)),
+            None if state.ended => Poll::Ready(None),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.feed.lock();
+        state.dropped = true;
+        state.updates.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema;
+
+    use super::*;
+
+    fn update(offset: u64) -> Update {
+        Update::Delta { offset, delta: Delta::empty(Arc::new(Schema::empty())) }
+    }
+
+    #[test]
+    fn a_slow_subscriber_is_told_what_it_missed() {
+        let feed = Feed::new(2);
+        let mut subscription = Subscription::new("v".into(), Arc::new(Schema::empty()), feed.clone());
+        for offset in 1..=5 {
+            assert!(feed.push(update(offset)));
+        }
+        assert!(matches!(subscription.next(), Some(Update::Delta { offset: 1, .. })));
+        // Room again, but the next change must not come before it is known that others are missing.
+        assert!(feed.push(update(6)));
+        assert!(matches!(subscription.next(), Some(Update::Delta { offset: 2, .. })));
+        assert!(matches!(subscription.next(), Some(Update::Missed { from: 3, to: 6 })));
+        feed.push(update(7));
+        assert!(matches!(subscription.next(), Some(Update::Delta { offset: 7, .. })));
+        feed.end();
+        assert!(subscription.next().is_none());
+        drop(subscription);
+        assert!(!feed.push(update(8)));
+    }
+}
