@@ -2,7 +2,9 @@
 
 pub mod circuit;
 pub mod delta;
+pub mod engine;
 pub mod error;
+pub mod log;
 pub mod operators;
 pub mod sql;
 
