@@ -11,6 +11,7 @@
 //! ```
 
 pub mod arena;
+pub mod chains;
 pub mod columns;
 pub mod hash;
 pub mod index;

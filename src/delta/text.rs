@@ -94,6 +94,19 @@ pub fn print(delta: &Delta) -> Result<String> {
     Ok(text)
 }
 
+/// One row for a message: `(a, null, 3)`.
+///
+/// # Errors
+/// When a value cannot be printed.
+pub fn describe(columns: &[ArrayRef], row: usize) -> Result<String> {
+    let options = FormatOptions::default().with_null("null");
+    let values = columns
+        .iter()
+        .map(|column| Ok(ArrayFormatter::try_new(column.as_ref(), &options)?.value(row).try_to_string()?))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(format!("({})", values.join(", ")))
+}
+
 fn quoted(value: String) -> String {
     let plain = !value.is_empty() && value != "null" && !value.starts_with(['"', '!']) && !value.contains(' ');
     if plain { value } else { format!("\"{}\"", value.replace('"', "\"\"")) }
@@ -136,7 +149,8 @@ mod tests {
     fn printing_consolidates_and_reads_back() {
         let fields = vec![Field::new("a", DataType::Utf8, true), Field::new("b", DataType::Float64, true)];
         let schema = Arc::new(Schema::new(fields));
-        let text = "+1 a 3\n-1 \"two \"\"words\" null\n+2 a 3\n+1 gone -0\n-1 gone -0\n+1 null NaN\n+1 \"\" 1\n+1 !bad row";
+        let text =
+            "+1 a 3\n-1 \"two \"\"words\" null\n+2 a 3\n+1 gone -0\n-1 gone -0\n+1 null NaN\n+1 \"\" 1\n+1 !bad row";
         let delta = parse(&schema, text).unwrap();
         let printed = print(&delta).unwrap();
         assert_eq!(printed, "+1 !bad row\n+1 \"\" 1.0\n-1 \"two \"\"words\" null\n+3 a 3.0\n+1 null NaN\n");
