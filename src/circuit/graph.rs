@@ -4,7 +4,8 @@
 //! one: nodes that compute what a live node already computes are dropped in favour of it, the others move over
 //! with their state. Both have seen the same history, so it does not matter which of two equals is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::datatypes::SchemaRef;
 
@@ -53,6 +54,8 @@ struct Node {
     /// How many nodes and views read this one.
     users: usize,
     errors: ErrorSet,
+    /// Why the node can no longer be stepped; its state is then not to be trusted, nor what is computed from it.
+    broken: Option<Error>,
 }
 
 enum Body {
@@ -93,6 +96,7 @@ impl Circuit {
             unchanged: Vec::new(),
             users: 0,
             errors: ErrorSet::default(),
+            broken: None,
         })
     }
 
@@ -116,6 +120,7 @@ impl Circuit {
             unchanged,
             users: 0,
             errors: ErrorSet::default(),
+            broken: None,
         })
     }
 
@@ -196,15 +201,21 @@ impl Circuit {
         Ok(places[&root])
     }
 
-    /// Brings every node from one moment to the next: `changes` holds the inputs' deltas.
-    ///
-    /// # Errors
-    /// What an operator returned; the circuit's state is then undefined and must be rebuilt from the log.
-    pub fn step(&mut self, mut changes: Outputs, tick: &Tick) -> Result<Outputs> {
+    /// Brings every node from one moment to the next: `changes` holds the inputs' deltas. Returns what each node
+    /// put out. A node that fails takes the nodes that read it out of service, and no others.
+    pub fn step(&mut self, mut changes: Outputs, tick: &Tick) -> Outputs {
         let mut outputs = Outputs::new();
+        let mut broken: BTreeMap<NodeId, Error> = BTreeMap::new();
         for (id, node) in &mut self.nodes {
+            if let Some(error) = node.inputs.iter().find_map(|input| broken.get(input)) {
+                node.broken.get_or_insert_with(|| error.clone());
+            }
+            if let Some(error) = &node.broken {
+                broken.insert(*id, error.clone());
+                continue;
+            }
             let delta = match &mut node.body {
-                Body::Input(_) => changes.remove(id),
+                Body::Input(_) => changes.remove(id).map(Ok),
                 Body::Operator(operator) => {
                     let moved = node.inputs.iter().any(|input| outputs.contains_key(input));
                     if !moved && !node.every_tick && node.started {
@@ -217,17 +228,34 @@ impl Circuit {
                         .zip(&node.unchanged)
                         .map(|(input, unchanged)| outputs.get(input).unwrap_or(unchanged))
                         .collect();
-                    Some(operator.step(&inputs, tick)?)
+                    Some(guarded(operator.as_mut(), &inputs, tick))
                 }
             };
-            if let Some(mut delta) = delta {
-                node.errors.apply(std::mem::take(&mut delta.errors));
-                if delta.len() > 0 {
-                    outputs.insert(*id, delta);
+            match delta {
+                Some(Ok(mut delta)) => {
+                    node.errors.apply(std::mem::take(&mut delta.errors));
+                    if delta.len() > 0 {
+                        outputs.insert(*id, delta);
+                    }
                 }
+                Some(Err(error)) => {
+                    tracing::error!(%error, "an operator failed; the views over it are out of service");
+                    node.broken = Some(error.clone());
+                    broken.insert(*id, error);
+                }
+                None => {}
             }
         }
-        Ok(outputs)
+        outputs
+    }
+
+    /// The inputs by object.
+    pub fn inputs(&self) -> Vec<(u32, NodeId)> {
+        let input = |(id, node): (&NodeId, &Node)| match (&node.body, &node.key) {
+            (Body::Input(_), NodeKey::Object(object)) => Some((*object, *id)),
+            _ => None,
+        };
+        self.nodes.iter().filter_map(input).collect()
     }
 
     /// Columns of a node's output.
@@ -243,15 +271,24 @@ impl Circuit {
         &self.node(id).facts
     }
 
-    /// The first failure among the rows that a node's output is computed from, if any is present.
-    pub fn failure(&self, id: NodeId) -> Option<&str> {
-        let node = self.node(id);
-        node.inputs.iter().find_map(|input| self.failure(*input)).or_else(|| node.errors.first())
+    /// Why a node's output cannot be trusted: an operator below it broke, or a row is present on which an expression
+    /// fails. The first one in the order of the nodes.
+    pub fn failure(&self, id: NodeId) -> Option<String> {
+        if !self.nodes.values().any(|node| node.broken.is_some() || !node.errors.is_empty()) {
+            return None;
+        }
+        let mut below = BTreeSet::from([id]);
+        let mut todo = vec![id];
+        while let Some(next) = todo.pop() {
+            todo.extend(self.node(next).inputs.iter().filter(|input| below.insert(**input)));
+        }
+        let broken = below.iter().find_map(|id| self.node(*id).broken.as_ref().map(ToString::to_string));
+        broken.or_else(|| below.iter().find_map(|id| self.node(*id).errors.first().map(str::to_string)))
     }
 
-    /// Whether any node holds a failed row: the quick test before [`Circuit::failure`].
-    pub fn has_failures(&self) -> bool {
-        self.nodes.values().any(|node| !node.errors.is_empty())
+    /// Why a node was taken out of service, if it was.
+    pub fn broken(&self, id: NodeId) -> Option<&Error> {
+        self.node(id).broken.as_ref()
     }
 
     /// Bytes of state in all operators.
@@ -296,6 +333,18 @@ impl Circuit {
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node {
         self.nodes.get_mut(&id).expect("a node outlives those who name it")
+    }
+}
+
+/// A step whose panic is an error: one view's bug must not take the log or the other views along.
+fn guarded(operator: &mut dyn Operator, inputs: &[&Delta], tick: &Tick) -> Result<Delta> {
+    match catch_unwind(AssertUnwindSafe(|| operator.step(inputs, tick))) {
+        Ok(result) => result,
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of unknown cause");
+            Err(Error::Internal(format!("an operator panicked: {message}")))
+        }
     }
 }
 

@@ -13,11 +13,14 @@
 pub mod arena;
 pub mod chains;
 pub mod columns;
+mod consolidate;
 pub mod hash;
 pub mod index;
 pub mod rows;
 pub mod text;
 pub mod values;
+
+pub use consolidate::consolidate;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::buffer::ScalarBuffer;

@@ -113,20 +113,21 @@ pub enum Ddl {
 }
 
 impl Ddl {
-    /// The entry's text in the log.
+    /// The text in the log of entries that take effect together.
     ///
     /// # Errors
     /// Never, short of a bug.
-    pub fn encode(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| Error::Internal(format!("a DDL entry cannot be written: {e}")))
+    pub fn encode(entries: &[Ddl]) -> Result<String> {
+        serde_json::to_string(entries).map_err(|e| Error::Internal(format!("a DDL entry cannot be written: {e}")))
     }
 
-    /// Reads an entry's text.
+    /// Reads a text of the log.
     ///
     /// # Errors
     /// When a later version wrote something that this one does not know.
-    pub fn decode(text: &str) -> Result<Ddl> {
-        serde_json::from_str(text).map_err(|e| Error::unsupported(format!("a DDL entry of the log is not understood: {e}")))
+    pub fn decode(text: &str) -> Result<Vec<Ddl>> {
+        serde_json::from_str(text)
+            .map_err(|e| Error::unsupported(format!("a DDL entry of the log is not understood: {e}")))
     }
 }
 
@@ -296,7 +297,8 @@ mod tests {
     #[test]
     fn entries_read_back_as_written() {
         let entry = view(20, "v", &[16, 17]);
-        assert_eq!(Ddl::decode(&entry.encode().unwrap()).unwrap(), entry);
+        let entries = [entry];
+        assert_eq!(Ddl::decode(&Ddl::encode(&entries).unwrap()).unwrap(), entries);
     }
 
     #[test]

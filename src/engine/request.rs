@@ -92,8 +92,6 @@ pub enum Request {
     Explain(u32, Reply<Vec<ExplainLine>>),
     /// Seal and archive.
     Checkpoint(Reply<u64>),
-    /// The archiver is done with a segment.
-    Archived(u64, Result<()>),
     /// Seal, archive, end.
     Close(Reply<()>),
 }

@@ -1,3 +1,20 @@
-//! The operators, one file each.
+//! The operators, one per file.
+//!
+//! | operator | law (`d` is a change, `Q` the operator in batch) |
+//! |---|---|
+//! | [`filter`], [`project`], [`union`] | linear: `dQ(R) = Q(dR)` |
+//! | [`aggregate`] | per touched group, `-old +new` |
+//! | [`join`] | `d(L*R) = dL*R' + L*dR` |
+//! | [`topk`] | what moves over the edge of the window |
+//! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
+pub mod aggregate;
+pub mod eval;
 pub mod exact;
+pub mod filter;
+pub mod join;
+pub mod project;
+pub mod recompute;
+pub mod slot;
+pub mod topk;
+pub mod union;

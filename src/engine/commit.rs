@@ -1,0 +1,231 @@
+//! Commits: admitted into a group, then the group logged, synced, stepped, published and acknowledged.
+//!
+//! Tables change as commits are admitted, since the next commit of the group is resolved against them; views change
+//! when the group is durable. A group that cannot be made durable is taken back from the tables.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::catalog::{Kind, REJECTS, rejects_object};
+use super::core::Core;
+use super::request::{Change, Commit, Committed, Reply};
+use super::subscribe::Update;
+use super::table::TableChange;
+use crate::circuit::{Outputs, Tick};
+use crate::delta::{Delta, consolidate};
+use crate::error::{Error, Result};
+use crate::log::{Group as LogGroup, Mark, Part, PartRows, Record, Run};
+use crate::operators::project::batch as with_schema;
+use crate::sql::lower::nullable;
+
+/// Rows of a group, past which it takes no further commit.
+const GROUP_ROWS_MAX: usize = 1 << 17;
+/// Commits of a group.
+const GROUP_COMMITS_MAX: usize = 4096;
+/// Rows of one commit.
+const COMMIT_ROWS_MAX: usize = 1 << 24;
+
+/// Commits that will be made durable together.
+#[derive(Default)]
+pub struct Group {
+    times: Vec<i64>,
+    parts: BTreeMap<u32, PartBuilder>,
+    marks: Vec<Mark>,
+    replies: Vec<(Reply<Committed>, Committed)>,
+    rows: usize,
+}
+
+#[derive(Default)]
+struct PartBuilder {
+    runs: Vec<Run>,
+    deltas: Vec<Delta>,
+}
+
+impl Group {
+    /// Whether it should be flushed before another commit.
+    pub fn is_full(&self) -> bool {
+        self.rows >= GROUP_ROWS_MAX || self.times.len() >= GROUP_COMMITS_MAX
+    }
+}
+
+impl Core {
+    /// Takes a commit into a group, or refuses it; either way nothing is visible yet.
+    pub(super) fn admit(&mut self, group: &mut Group, commit: Commit, reply: Reply<Committed>) {
+        let offset = self.tick.offset + group.times.len() as u64;
+        if let Some((since, tables)) = &commit.unless_changed
+            && let Some(name) = self.changed_since(group, *since, tables)
+        {
+            let error = Error::input(format!("table `{name}` was changed by another commit since BEGIN"));
+            return reply.send(Err(error.with_hint("nothing was changed; run the transaction again")));
+        }
+        let resolved = match self.resolve(&commit.changes) {
+            Ok(resolved) => resolved,
+            Err(error) => return reply.send(Err(error)),
+        };
+        let rows = commit.changes.iter().map(Change::len).sum();
+        if resolved.is_empty() && commit.mark.is_none() {
+            group.replies.push((reply, Committed { offset, rows }));
+            return;
+        }
+        let place = group.times.len() as u32;
+        let last = group.times.last().copied().unwrap_or(self.tick.time);
+        group.times.push(last.max(now()));
+        for (object, delta) in resolved {
+            group.rows += delta.len();
+            let part = group.parts.entry(object).or_default();
+            part.runs.push(Run { commit: place, rows: delta.len() as u32 });
+            part.deltas.push(delta);
+        }
+        group.marks.extend(commit.mark.map(|(object, value)| Mark { object, value }));
+        group.replies.push((reply, Committed { offset: offset + 1, rows }));
+    }
+
+    fn changed_since(&self, group: &Group, since: u64, tables: &[u32]) -> Option<String> {
+        let stale = |id: &&u32| {
+            self.changed.get(id).is_some_and(|at| *at > since)
+                || group.parts.contains_key(id)
+                || self.catalog.get(**id).is_none()
+        };
+        let id = tables.iter().find(stale)?;
+        Some(self.catalog.get(*id).map_or_else(|| id.to_string(), |o| o.name.clone()))
+    }
+
+    /// The changes of rows that a commit comes to, already carried out on the tables; all of them or none.
+    fn resolve(&mut self, changes: &[Change]) -> Result<Vec<(u32, Delta)>> {
+        let rows: usize = changes.iter().map(Change::len).sum();
+        if rows > COMMIT_ROWS_MAX {
+            return Err(Error::Limit(format!("the commit has {rows} rows and the limit is {COMMIT_ROWS_MAX}")));
+        }
+        let mut resolved: Vec<(u32, Delta)> = Vec::new();
+        for change in changes {
+            match self.resolve_one(change) {
+                Ok(delta) if delta.len() > 0 => resolved.push((change.object(), delta)),
+                Ok(_) => {}
+                Err(error) => {
+                    self.take_back(resolved.iter().map(|(object, delta)| (*object, delta)));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(resolved)
+    }
+
+    fn resolve_one(&mut self, change: &Change) -> Result<Delta> {
+        let id = change.object();
+        let object = match self.catalog.get(id) {
+            Some(object) => object.clone(),
+            None if id == REJECTS => rejects_object().into(),
+            None => return Err(Error::input("the stream or table was dropped meanwhile")),
+        };
+        match (object.kind, change) {
+            (Kind::Stream, Change::Events { batch, .. }) => {
+                let columns = batch.columns().to_vec();
+                Ok(Delta::insert(with_schema(&nullable(&object.schema), columns, batch.num_rows())?))
+            }
+            (Kind::Table, Change::Table { change, .. }) => {
+                let schema = nullable(&object.schema);
+                let renamed = |b: &arrow::array::RecordBatch| with_schema(&schema, b.columns().to_vec(), b.num_rows());
+                let change = match change {
+                    TableChange::Upsert(batch) => TableChange::Upsert(renamed(batch)?),
+                    TableChange::Exact(delta) => {
+                        TableChange::Exact(Delta::new(renamed(&delta.batch)?, delta.weights.clone()))
+                    }
+                };
+                let table = self.tables.get_mut(&id).expect("a table of the catalog has rows");
+                let delta = table.resolve(&change)?;
+                table.apply(&delta)?;
+                Ok(delta)
+            }
+            _ => Err(Error::input(format!("{} `{}` does not take this change", object.kind.name(), object.name))),
+        }
+    }
+
+    fn take_back<'a>(&mut self, deltas: impl DoubleEndedIterator<Item = (u32, &'a Delta)>) {
+        for (object, delta) in deltas.rev() {
+            if let Some(table) = self.tables.get_mut(&object) {
+                table.apply(&delta.negate()).expect("what was just added can be taken away");
+            }
+        }
+    }
+
+    /// Makes a group durable, then visible, then known to those who wait for it.
+    pub(super) fn flush(&mut self, group: &mut Group) {
+        let group = std::mem::take(group);
+        if !group.times.is_empty() && let Err(error) = self.flush_rows(group.times, group.parts, group.marks) {
+            for (reply, _) in group.replies {
+                reply.send(Err(error.clone()));
+            }
+            return;
+        }
+        for (reply, committed) in group.replies {
+            reply.send(Ok(committed));
+        }
+    }
+
+    fn flush_rows(&mut self, times: Vec<i64>, parts: BTreeMap<u32, PartBuilder>, marks: Vec<Mark>) -> Result<()> {
+        let tick = Tick { offset: self.tick.offset + times.len() as u64, time: *times.last().expect("not empty") };
+        let mut changes: Vec<(u32, Vec<Run>, Delta)> = Vec::with_capacity(parts.len());
+        for (object, part) in parts {
+            let delta = Delta::concat(&part.deltas[0].schema(), &part.deltas)?;
+            changes.push((object, part.runs, delta));
+        }
+        let record = Record::Rows(LogGroup {
+            first_offset: self.tick.offset + 1,
+            times,
+            marks,
+            parts: changes
+                .iter()
+                .map(|(object, runs, delta)| Part {
+                    object: *object,
+                    runs: runs.clone(),
+                    rows: PartRows::Delta(delta.clone()),
+                })
+                .collect(),
+        });
+        if let Err(error) = self.store.append(record) {
+            self.take_back(changes.iter().map(|(object, _, delta)| (*object, delta)));
+            return Err(error);
+        }
+        self.tick = tick;
+        for (object, _, _) in &changes {
+            self.changed.insert(*object, tick.offset);
+        }
+        let inputs = changes
+            .into_iter()
+            .filter_map(|(object, _, delta)| Some((self.circuit.object(object)?, delta)))
+            .collect();
+        self.step(inputs);
+        Ok(())
+    }
+
+    /// Steps the circuit and brings the views' rows to the same moment.
+    pub(super) fn step(&mut self, inputs: Outputs) {
+        let outputs = self.circuit.step(inputs, &self.tick);
+        for (id, view) in &mut self.views {
+            let Ok(node) = &view.node else { continue };
+            let Some(delta) = outputs.get(node) else { continue };
+            if let Err(error) = view.rows.apply(delta) {
+                tracing::error!(%error, view = id, "a view's rows do not add up; it is out of service");
+                view.node = Err(error);
+                continue;
+            }
+            if view.feeds.is_empty() {
+                continue;
+            }
+            match consolidate(delta) {
+                Ok(delta) if delta.len() == 0 => {}
+                Ok(delta) => {
+                    let offset = self.tick.offset;
+                    view.feeds.retain(|feed| feed.push(Update::Delta { offset, delta: delta.clone() }));
+                }
+                Err(error) => view.node = Err(error),
+            }
+        }
+    }
+}
+
+/// The clock, read here and nowhere below: what it says goes into the log. Microseconds since 1970-01-01 UTC.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

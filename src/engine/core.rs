@@ -1,0 +1,189 @@
+//! The engine's state and its thread: takes requests one after another, and commits that wait together at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::Receiver;
+use datafusion::execution::session_state::SessionState;
+
+use super::catalog::{Catalog, Kind};
+use super::commit::Group;
+use super::request::{Request, reply};
+use super::snapshot::{Rows, Snapshot};
+use super::store::Store;
+use super::subscribe::{Feed, Update};
+use super::table::Table;
+use crate::circuit::{Circuit, ExplainLine, NodeId, Tick};
+use crate::delta::rows::RowSet;
+use crate::error::{Error, Result};
+
+/// Requests that may wait for the engine's thread; who sends more waits.
+pub const QUEUE_REQUESTS: usize = 256;
+
+/// Everything that the log's prefix up to `tick.offset` determines, and the log itself.
+pub struct Core {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) published_catalog: Arc<ArcSwap<Catalog>>,
+    pub(super) store: Store,
+    pub(super) circuit: Circuit,
+    pub(super) tables: HashMap<u32, Table>,
+    pub(super) views: HashMap<u32, View>,
+    /// When each table last changed.
+    pub(super) changed: HashMap<u32, u64>,
+    pub(super) tick: Tick,
+    pub(super) session: Arc<ArcSwap<SessionState>>,
+    pub(super) each_alone: bool,
+}
+
+/// A materialized view.
+pub struct View {
+    /// Where its changes come from; nowhere, when it could not be made again.
+    pub(super) node: Result<NodeId>,
+    /// Its rows.
+    pub(super) rows: RowSet,
+    /// Who wants to hear of changes.
+    pub(super) feeds: Vec<Feed>,
+}
+
+impl Core {
+    /// Serves requests until one says to close, or nobody is left to send one.
+    pub fn run(mut self, requests: &Receiver<Request>) {
+        let archived = self.store.archiver_results();
+        loop {
+            let first = crossbeam_channel::select! {
+                recv(requests) -> request => match request {
+                    Ok(request) => request,
+                    Err(_) => break,
+                },
+                recv(archived) -> result => {
+                    if let Ok(Err(error)) = result.map(|result| self.store.archived(result)) {
+                        tracing::error!(%error, "a segment of the log could not be archived; it stays in the log");
+                    }
+                    continue;
+                }
+            };
+            let mut group = Group::default();
+            let mut next = Some(first);
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Commit(commit, reply) => {
+                        self.admit(&mut group, commit, reply);
+                        if self.each_alone || group.is_full() {
+                            self.flush(&mut group);
+                        }
+                    }
+                    Request::Close(reply) => {
+                        self.flush(&mut group);
+                        reply.send(self.close());
+                        return;
+                    }
+                    other => {
+                        self.flush(&mut group);
+                        self.serve(other, &mut group);
+                    }
+                }
+                next = requests.try_recv().ok();
+            }
+            self.flush(&mut group);
+        }
+        // Every handle was dropped without closing: what was acknowledged is in the log.
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the database could not be closed");
+        }
+    }
+
+    fn serve(&mut self, request: Request, group: &mut Group) {
+        match request {
+            Request::Commit(..) | Request::Close(_) => unreachable!("taken by the loop"),
+            Request::Evaluate { reads, evaluate, reply } => {
+                match self.snapshot(&reads).and_then(|snapshot| evaluate(&snapshot)) {
+                    Ok(commit) => self.admit(group, commit, reply),
+                    Err(error) => reply.send(Err(error)),
+                }
+            }
+            Request::Define(define, reply) => {
+                let catalog = self.catalog.clone();
+                reply.send(define(&catalog).and_then(|entries| self.define(entries)));
+            }
+            Request::Snapshot(objects, reply) => reply.send(self.snapshot(&objects)),
+            Request::Subscribe(view, capacity, reply) => reply.send(self.subscribe(view, capacity)),
+            Request::Explain(view, reply) => reply.send(self.explain(view)),
+            Request::Checkpoint(reply) => reply.send(self.store.checkpoint().map(|()| self.tick.offset)),
+        }
+    }
+
+    /// The state with the rows of these tables and views.
+    pub(super) fn snapshot(&mut self, objects: &[u32]) -> Result<Arc<Snapshot>> {
+        let mut rows = HashMap::new();
+        for id in objects {
+            if let Some(table) = self.tables.get_mut(id) {
+                let set = table.rows();
+                rows.insert(*id, Rows { schema: set.schema().clone(), chunks: set.snapshot()?, failure: None });
+            } else if let Some(view) = self.views.get_mut(id) {
+                let failure = match &view.node {
+                    Ok(node) => self.circuit.failure(*node),
+                    Err(error) => Some(error.to_string()),
+                };
+                let chunks = if failure.is_none() { view.rows.snapshot()? } else { Vec::new() };
+                rows.insert(*id, Rows { schema: view.rows.schema().clone(), chunks, failure });
+            }
+        }
+        Ok(Arc::new(Snapshot {
+            offset: self.tick.offset,
+            time: self.tick.time,
+            catalog: self.catalog.clone(),
+            rows,
+            history: self.store.history(self.tick.offset),
+        }))
+    }
+
+    fn subscribe(&mut self, id: u32, capacity: usize) -> Result<Feed> {
+        let snapshot = self.snapshot(&[id])?;
+        let rows = snapshot.rows.get(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
+        if let Some(failure) = &rows.failure {
+            return Err(Error::input(format!("the view cannot be read: {failure}")));
+        }
+        let view = self.views.get_mut(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
+        let batch = arrow::compute::concat_batches(&rows.schema, rows.chunks.iter().map(AsRef::as_ref))?;
+        let feed = Feed::new(capacity);
+        feed.push(Update::Snapshot { offset: snapshot.offset, batch });
+        view.feeds.push(feed.clone());
+        Ok(feed)
+    }
+
+    fn explain(&mut self, id: u32) -> Result<Vec<ExplainLine>> {
+        let view = self.views.get(&id).ok_or_else(|| Error::input("only a materialized view has a circuit"))?;
+        let node = view.node.clone()?;
+        let catalog = &self.catalog;
+        Ok(self.circuit.explain(node, &|object| object_name(catalog, object)))
+    }
+
+    fn close(&mut self) -> Result<()> {
+        for view in self.views.values() {
+            view.feeds.iter().for_each(Feed::end);
+        }
+        self.store.close()
+    }
+}
+
+/// An object's kind and name, for the printed circuit.
+pub fn object_name(catalog: &Catalog, id: u32) -> String {
+    match catalog.get(id) {
+        Some(object) if object.kind == Kind::MaterializedView => format!("view {}", object.name),
+        Some(object) => format!("{} {}", object.kind.name(), object.name),
+        None if id == super::catalog::REJECTS => "stream system.rejects".into(),
+        None => format!("object {id}"),
+    }
+}
+
+/// Sends a request and returns what waits for its answer.
+pub fn ask<T>(
+    sender: &crossbeam_channel::Sender<Request>,
+    request: impl FnOnce(super::request::Reply<T>) -> Request,
+) -> super::request::Pending<T> {
+    let (reply, pending) = reply();
+    // When the engine has ended the request is dropped with its reply, which says so.
+    let _ = sender.send(request(reply));
+    pending
+}

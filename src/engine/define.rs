@@ -1,0 +1,215 @@
+//! DDL: views are built and filled before the entry is logged, then everything changes at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::catalog::{Catalog, Ddl, Kind, Object};
+use super::commit::now;
+use super::core::{Core, View};
+use super::history::History;
+use super::names::{InputNames, canonical_view_plan};
+use super::subscribe::Feed;
+use super::table::Table;
+use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
+use crate::delta::Delta;
+use crate::delta::rows::RowSet;
+use crate::error::{Error, Result};
+use crate::log::{Record, Statement};
+use crate::sql::context::optimize_for_view;
+use crate::sql::lower::lower;
+
+/// A view that was built beside the live circuit.
+struct Built {
+    circuit: Circuit,
+    root: NodeId,
+    rows: RowSet,
+}
+
+impl Core {
+    /// Carries out DDL: all of it or nothing.
+    pub(super) fn define(&mut self, entries: Vec<Ddl>) -> Result<u64> {
+        if entries.is_empty() {
+            return Ok(self.tick.offset);
+        }
+        let mut catalog = self.catalog.as_ref().clone();
+        for entry in &entries {
+            catalog.apply(entry)?;
+        }
+        let tick = Tick { offset: self.tick.offset + 1, time: self.tick.time.max(now()) };
+        // The first view is the one that the user speaks of; those over it are made again from the new one.
+        let first = entries.iter().find_map(|e| match e {
+            Ddl::Create(object) if object.kind == Kind::MaterializedView => Some(object.as_ref()),
+            _ => None,
+        });
+        let mut built = first.map(|object| self.build(&catalog, object, &tick)).transpose()?;
+        let text = Ddl::encode(&entries)?;
+        self.store.learn(&entries);
+        self.store.append(Record::Statement(Statement { offset: tick.offset, time: tick.time, text }))?;
+        self.catalog = Arc::new(catalog);
+        self.tick = tick;
+        for entry in entries {
+            match entry {
+                Ddl::Drop(ids) => ids.iter().for_each(|id| self.remove(*id)),
+                Ddl::Create(object) => self.create(&object, &mut built)?,
+            }
+        }
+        self.published_catalog.store(self.catalog.clone());
+        // Time has passed: views over `now()` move.
+        self.step(Outputs::new());
+        Ok(tick.offset)
+    }
+
+    fn remove(&mut self, id: u32) {
+        self.circuit.withdraw(id);
+        self.tables.remove(&id);
+        if let Some(view) = self.views.remove(&id) {
+            view.feeds.iter().for_each(Feed::end);
+        }
+    }
+
+    fn create(&mut self, object: &Object, built: &mut Option<Built>) -> Result<()> {
+        match object.kind {
+            Kind::View => {}
+            Kind::Stream => {
+                self.circuit.input(object.id, crate::sql::lower::nullable(&object.schema), object.facts());
+            }
+            Kind::Table => {
+                self.circuit.input(object.id, crate::sql::lower::nullable(&object.schema), object.facts());
+                self.tables.insert(object.id, Table::new(Arc::new(object.clone()))?);
+            }
+            Kind::MaterializedView => {
+                let tick = self.tick;
+                let catalog = self.catalog.clone();
+                let made = match built.take() {
+                    Some(built) => Ok(built),
+                    None => self.build(&catalog, object, &tick),
+                };
+                let view = match made {
+                    Ok(built) => {
+                        let node = self.circuit.absorb(built.circuit, built.root)?;
+                        self.circuit.publish(object.id, node);
+                        View { node: Ok(node), rows: built.rows, feeds: Vec::new() }
+                    }
+                    Err(error) => broken(object, error)?,
+                };
+                self.views.insert(object.id, view);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lowers a view into a circuit of its own and fills it from history.
+    fn build(&mut self, catalog: &Catalog, object: &Object, tick: &Tick) -> Result<Built> {
+        let mut circuit = Circuit::new();
+        let root = self.lower_view(catalog, object, &mut circuit)?;
+        let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
+        let history = self.store.history(self.tick.offset);
+        let mut started = false;
+        for (id, node) in circuit.inputs() {
+            let mut feed = |delta: Delta| -> Result<()> {
+                started = true;
+                let outputs = circuit.step(Outputs::from([(node, delta)]), tick);
+                outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))
+            };
+            if let Some(table) = self.tables.get_mut(&id) {
+                for chunk in table.rows().snapshot()? {
+                    feed(Delta::insert(chunk.as_ref().clone()))?;
+                }
+            } else if let Some(view) = self.views.get_mut(&id) {
+                for chunk in view.rows.snapshot()? {
+                    feed(Delta::insert(chunk.as_ref().clone()))?;
+                }
+            } else {
+                let schema = crate::sql::lower::nullable(&stream_schema(catalog, id));
+                for delta in history.scan(id, &schema) {
+                    feed(delta?)?;
+                }
+            }
+        }
+        if !started {
+            let outputs = circuit.step(Outputs::new(), tick);
+            outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))?;
+        }
+        if let Some(error) = circuit.broken(root) {
+            return Err(error.clone());
+        }
+        Ok(Built { circuit, root, rows })
+    }
+
+    /// Adds the operators of a view to a circuit.
+    pub(super) fn lower_view(&self, catalog: &Catalog, object: &Object, circuit: &mut Circuit) -> Result<NodeId> {
+        let session = self.session.load();
+        let facts = self.view_facts();
+        let names = InputNames { session: &session, catalog, facts: &facts, depth: 0 };
+        let plan = canonical_view_plan(&session, &names, object)?;
+        let plan = optimize_for_view(&session, plan)?;
+        lower(&plan, circuit, &session)
+    }
+
+    fn view_facts(&self) -> HashMap<u32, Facts> {
+        let facts = |(id, view): (&u32, &View)| Some((*id, self.circuit.facts(*view.node.as_ref().ok()?).clone()));
+        self.views.iter().filter_map(facts).collect()
+    }
+
+    /// Makes the tables and views of a catalog from the whole log: how a database is opened.
+    pub(super) fn rebuild(&mut self) -> Result<()> {
+        let catalog = self.catalog.clone();
+        let history = self.store.history(self.tick.offset);
+        for object in catalog.objects().filter(|o| matches!(o.kind, Kind::Stream | Kind::Table)) {
+            self.create(object, &mut None)?;
+        }
+        let rejects = super::catalog::rejects_object();
+        self.circuit.input(rejects.id, rejects.schema.clone(), rejects.facts());
+        for object in catalog.in_order().iter().filter(|o| o.kind == Kind::MaterializedView) {
+            let mut circuit = std::mem::take(&mut self.circuit);
+            let node = self.lower_view(&catalog, object, &mut circuit);
+            self.circuit = circuit;
+            let view = match node {
+                Ok(node) => {
+                    self.circuit.publish(object.id, node);
+                    let append_only = self.circuit.facts(node).append_only;
+                    View { node: Ok(node), rows: RowSet::new(object.schema.clone(), None, append_only)?, feeds: Vec::new() }
+                }
+                Err(error) => broken(object, error)?,
+            };
+            self.views.insert(object.id, view);
+        }
+        self.step(Outputs::new());
+        self.replay(&catalog, &history)
+    }
+
+    /// Feeds every input's history. In which order inputs come makes no difference to what views hold at the end.
+    fn replay(&mut self, catalog: &Catalog, history: &History) -> Result<()> {
+        for (id, node) in self.circuit.inputs() {
+            let schema = crate::sql::lower::nullable(&stream_schema(catalog, id));
+            let mut last = 0;
+            for delta in history.scan(id, &schema) {
+                let delta = delta?;
+                if let Some(table) = self.tables.get_mut(&id) {
+                    table.apply(&delta)?;
+                    last = self.tick.offset;
+                } else {
+                    self.step(Outputs::from([(node, delta)]));
+                }
+            }
+            if last > 0 {
+                self.changed.insert(id, last);
+                let chunks = self.tables.get_mut(&id).expect("just seen").rows().snapshot()?;
+                for chunk in chunks {
+                    self.step(Outputs::from([(node, Delta::insert(chunk.as_ref().clone()))]));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stream_schema(catalog: &Catalog, id: u32) -> arrow::datatypes::SchemaRef {
+    catalog.get(id).map_or_else(super::catalog::rejects_schema, |o| o.schema.clone())
+}
+
+/// A view that cannot be made (a function of it is not registered, say) says so when it is read; the database opens.
+fn broken(object: &Object, error: Error) -> Result<View> {
+    tracing::warn!(view = object.name, %error, "a view could not be made");
+    Ok(View { node: Err(error), rows: RowSet::new(object.schema.clone(), None, false)?, feeds: Vec::new() })
+}

@@ -1,0 +1,58 @@
+//! The events of streams up to an offset: archived files first, then the segments of the log.
+
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, SchemaRef};
+
+use crate::archive::{Archive, WEIGHT_COLUMN};
+use crate::delta::Delta;
+use crate::error::Result;
+use crate::log::{Record, Segment};
+use crate::operators::project::batch as with_schema;
+
+/// How to read what the log held at an offset. Cheap to clone; stays readable while the log moves on.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The archive, if there is one.
+    pub archive: Option<Arc<Archive>>,
+    /// The last offset that is read from the archive rather than from segments.
+    pub archived_to: u64,
+    /// The segments that are not archived, oldest first.
+    pub segments: Arc<Vec<Arc<Segment>>>,
+    /// The last offset that is seen.
+    pub to: u64,
+}
+
+impl History {
+    /// The changes of one object in the order of the log, in batches of bounded size.
+    pub fn scan(&self, object: u32, schema: &SchemaRef) -> impl Iterator<Item = Result<Delta>> + Send + use<> {
+        let (from, to) = (self.archived_to + 1, self.to);
+        let archived = self.archive.as_ref().and_then(|a| a.scan(object, 1, self.archived_to.min(to)));
+        let target = schema.clone();
+        let archived = archived.into_iter().flatten().map(move |batch| from_archive(&batch?, &target));
+        let schema = schema.clone();
+        let segments: Vec<Arc<Segment>> = self.segments.to_vec();
+        let logged = segments.into_iter().flat_map(move |segment| segment.records(from, to)).flat_map(move |record| {
+            let deltas = match record {
+                Err(error) => vec![Err(error)],
+                Ok(Record::Statement(_)) => Vec::new(),
+                Ok(Record::Rows(group)) => {
+                    group.parts.iter().filter(|p| p.object == object).map(|p| p.delta(&schema)).collect()
+                }
+            };
+            deltas.into_iter()
+        });
+        archived.chain(logged)
+    }
+}
+
+/// The declared columns of an archived batch with its weights, without the columns that say where in the log.
+fn from_archive(batch: &RecordBatch, schema: &SchemaRef) -> Result<Delta> {
+    let columns = batch.columns()[..schema.fields().len()].to_vec();
+    let rows = with_schema(schema, columns, batch.num_rows())?;
+    Ok(match batch.column_by_name(WEIGHT_COLUMN) {
+        Some(weights) => Delta::new(rows, weights.as_primitive::<Int64Type>().values().to_vec()),
+        None => Delta::insert(rows),
+    })
+}

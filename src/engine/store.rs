@@ -1,0 +1,305 @@
+//! What is on disk: the log, the archive behind it, and the thread that turns the one into the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::catalog::{Catalog, Ddl, Kind, Object, rejects_object};
+use super::history::History;
+use crate::archive::{self, Archive, Dataset};
+use crate::error::{Error, Result};
+use crate::log::{Log, LogOptions, Record, Segment};
+
+/// The folder of a database's log.
+const LOG_FOLDER: &str = "log";
+/// The folder of a database's archive.
+const ARCHIVE_FOLDER: &str = "archive";
+/// Sealed segments that may wait for the archiver; then the engine waits.
+const ARCHIVER_SEGMENTS: usize = 4;
+
+/// The log and the archive of one database.
+pub struct Store {
+    log: Option<Log>,
+    archiver: Option<Archiver>,
+    archive: Option<Arc<Archive>>,
+    /// The segments as readers see them.
+    segments: Arc<Vec<Arc<Segment>>>,
+    /// How far each source has been read.
+    marks: BTreeMap<u32, String>,
+    datasets: Arc<Datasets>,
+    read_only: bool,
+}
+
+/// A segment's first offset, and what became of archiving it.
+pub type ArchivedSegment = (u64, Result<()>);
+
+/// The thread that archives.
+struct Archiver {
+    segments: Sender<Arc<Segment>>,
+    results: Receiver<ArchivedSegment>,
+    thread: JoinHandle<()>,
+    /// First offsets of the segments that it was given and has not answered for.
+    sent: BTreeSet<u64>,
+}
+
+/// Every stream and table there ever was: a segment may hold rows of one that was dropped since.
+#[derive(Default)]
+struct Datasets(Mutex<BTreeMap<u32, Dataset>>);
+
+/// What opening a store found.
+pub struct Opened {
+    /// The log and the archive.
+    pub store: Store,
+    /// The objects.
+    pub catalog: Catalog,
+    /// The last commit.
+    pub offset: u64,
+    /// Its time.
+    pub time: i64,
+}
+
+impl Store {
+    /// A store that is gone with the process.
+    pub fn in_memory() -> Opened {
+        let log = Log::in_memory();
+        let segments = Arc::new(log.segments());
+        let store = Store {
+            log: Some(log),
+            archiver: None,
+            archive: None,
+            segments,
+            marks: BTreeMap::new(),
+            datasets: Arc::default(),
+            read_only: false,
+        };
+        Opened { store, catalog: Catalog::default(), offset: 0, time: 0 }
+    }
+
+    /// Opens the store in a folder, making it if need be.
+    ///
+    /// # Errors
+    /// When a file is damaged, or the operating system refuses.
+    pub fn open(folder: &Path, options: LogOptions) -> Result<Opened> {
+        let read_only = options.read_only;
+        let archive = Archive::open(&folder.join(ARCHIVE_FOLDER), read_only)?;
+        let manifest = archive.manifest();
+        let (log, recovery) = Log::open(&folder.join(LOG_FOLDER), options, manifest.sealed_to)?;
+        if recovery.cut_bytes > 0 {
+            tracing::warn!(bytes = recovery.cut_bytes, "the end of the log was never acknowledged and has been cut");
+        }
+        let store = Store {
+            segments: Arc::new(log.segments()),
+            log: Some(log),
+            archiver: None,
+            archive: Some(Arc::new(archive)),
+            marks: manifest.marks.iter().map(|m| (m.object, m.value.clone())).collect(),
+            datasets: Arc::default(),
+            read_only,
+        };
+        let time = manifest.last_time.unwrap_or(0);
+        let mut opened = Opened { store, catalog: Catalog::default(), offset: manifest.sealed_to, time };
+        opened.store.datasets.learn(&rejects_object());
+        for statement in &manifest.statements {
+            opened.apply(&statement.text)?;
+        }
+        opened.read_log(manifest.sealed_to)?;
+        Ok(opened)
+    }
+
+    /// Starts the thread that archives sealed segments.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_archiver(&mut self) -> Result<()> {
+        let Some(archive) = self.archive.clone() else { return Ok(()) };
+        if self.read_only {
+            return Ok(());
+        }
+        let (segments, todo) = crossbeam_channel::bounded::<Arc<Segment>>(ARCHIVER_SEGMENTS);
+        let (done, results) = crossbeam_channel::unbounded();
+        let datasets = self.datasets.clone();
+        let folder = archive.folder().to_path_buf();
+        let run = move || {
+            for segment in todo {
+                let result = archive.add_segment(&segment, &datasets.all());
+                if done.send((segment.first_offset(), result)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("millstream-archive".into()).spawn(run);
+        let thread = thread.map_err(|e| Error::io("starting a thread for", &folder, &e))?;
+        self.archiver = Some(Archiver { segments, results, thread, sent: BTreeSet::new() });
+        self.hand_over();
+        Ok(())
+    }
+
+    /// Where the archiver's results arrive; they are for [`Store::archived`].
+    pub fn archiver_results(&self) -> Receiver<ArchivedSegment> {
+        self.archiver.as_ref().map_or_else(crossbeam_channel::never, |a| a.results.clone())
+    }
+
+    /// Writes a record to the log and makes it durable.
+    ///
+    /// # Errors
+    /// When the log cannot be written; it is then poisoned.
+    pub fn append(&mut self, record: Record) -> Result<()> {
+        if self.read_only {
+            return Err(Error::input("the database was opened for reading only"));
+        }
+        let log = self.log.as_mut().ok_or_else(closed)?;
+        let marks: Vec<(u32, String)> = match &record {
+            Record::Rows(group) => group.marks.iter().map(|m| (m.object, m.value.clone())).collect(),
+            Record::Statement(_) => Vec::new(),
+        };
+        log.append(record)?;
+        log.sync()?;
+        self.marks.extend(marks);
+        if log.segments().len() != self.segments.len() {
+            self.segments = Arc::new(log.segments());
+            self.hand_over();
+        }
+        Ok(())
+    }
+
+    /// How to read everything up to an offset.
+    pub fn history(&self, to: u64) -> History {
+        let archived_to = self.archive.as_ref().map_or(0, |a| a.manifest().sealed_to);
+        History { archive: self.archive.clone(), archived_to, segments: self.segments.clone(), to }
+    }
+
+    /// Notes the streams and tables that DDL makes, before any row of them is logged.
+    pub fn learn(&mut self, entries: &[Ddl]) {
+        for entry in entries {
+            match entry {
+                Ddl::Create(object) => self.datasets.learn(object),
+                Ddl::Drop(ids) => self.datasets.drop(ids),
+            }
+        }
+    }
+
+    /// How far a source has been read.
+    pub fn mark(&self, object: u32) -> Option<&str> {
+        self.marks.get(&object).map(String::as_str)
+    }
+
+    /// Gives the archiver every sealed segment that it does not have yet. Only a few may wait there: when the
+    /// archiver does not keep up, neither may ingestion.
+    fn hand_over(&mut self) {
+        let Some(archiver) = &mut self.archiver else { return };
+        for segment in self.segments.iter().filter(|s| s.is_sealed()) {
+            if archiver.sent.insert(segment.first_offset()) && archiver.segments.send(segment.clone()).is_err() {
+                tracing::error!("the archive's thread has ended");
+            }
+        }
+    }
+
+    /// Takes note that the archiver is done with a segment.
+    ///
+    /// # Errors
+    /// When the segment could not be archived. Nothing is lost: it stays in the log, and is tried again when the
+    /// database is opened.
+    pub fn archived(&mut self, (first, result): ArchivedSegment) -> Result<()> {
+        if let Some(archiver) = &mut self.archiver
+            && result.is_ok()
+        {
+            archiver.sent.remove(&first);
+        }
+        result?;
+        let log = self.log.as_mut().ok_or_else(closed)?;
+        log.remove(first)?;
+        self.segments = Arc::new(log.segments());
+        Ok(())
+    }
+
+    /// Seals the active segment and archives all that is sealed.
+    ///
+    /// # Errors
+    /// When a file cannot be written. Nothing is lost: the log keeps what is not archived.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        let log = self.log.as_mut().ok_or_else(closed)?;
+        if self.archive.is_none() || self.read_only {
+            return Ok(());
+        }
+        log.seal()?;
+        self.segments = Arc::new(log.segments());
+        self.hand_over();
+        while let Some(archiver) = self.archiver.as_ref().filter(|a| !a.sent.is_empty()) {
+            let result = archiver.results.recv().map_err(|_| Error::Internal("the archive's thread has ended".into()))?;
+            self.archived(result)?;
+        }
+        Ok(())
+    }
+
+    /// Archives what there is and closes the log.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn close(&mut self) -> Result<()> {
+        let sealed = self.checkpoint();
+        if let Some(archiver) = self.archiver.take() {
+            drop(archiver.segments);
+            // A panic of the archiver has been reported as a missing result.
+            let _ = archiver.thread.join();
+        }
+        let closed = self.log.take().map_or(Ok(()), Log::close);
+        sealed.and(closed)
+    }
+}
+
+impl Opened {
+    fn apply(&mut self, text: &str) -> Result<()> {
+        let entries = Ddl::decode(text)?;
+        self.store.learn(&entries);
+        entries.iter().try_for_each(|entry| self.catalog.apply(entry))
+    }
+
+    fn read_log(&mut self, archived_to: u64) -> Result<()> {
+        for segment in self.store.segments.clone().iter() {
+            for record in segment.records(archived_to + 1, u64::MAX) {
+                let record = record?;
+                (self.offset, self.time) = (record.last_offset(), record.last_time());
+                match record {
+                    Record::Statement(statement) => self.apply(&statement.text)?,
+                    Record::Rows(group) => {
+                        self.store.marks.extend(group.marks.into_iter().map(|m| (m.object, m.value)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Datasets {
+    fn learn(&self, object: &Object) {
+        let kind = match object.kind {
+            Kind::Stream => archive::Kind::Stream,
+            Kind::Table => archive::Kind::Table,
+            Kind::View | Kind::MaterializedView => return,
+        };
+        let schema = crate::sql::lower::nullable(&object.schema);
+        let dataset = Dataset { id: object.id, name: object.name.clone(), kind, schema, dropped: false };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id, dataset);
+    }
+
+    fn drop(&self, ids: &[u32]) {
+        let mut datasets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            if let Some(dataset) = datasets.get_mut(id) {
+                dataset.dropped = true;
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Dataset> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+fn closed() -> Error {
+    Error::Poisoned("the database is closed".into())
+}
