@@ -1,3 +1,6 @@
 //! The operators, one file each.
 
+pub mod aggregate;
 pub mod exact;
+#[cfg(test)]
+pub mod testing;
