@@ -2,5 +2,7 @@
 
 pub mod aggregate;
 pub mod exact;
+pub mod join;
 #[cfg(test)]
 pub mod testing;
+pub mod topk;

@@ -233,7 +233,7 @@ fn aggregate_reference() {
         let mut aggregate = Aggregate::new(input.clone(), columns, calls.clone(), output.clone(), append_only).unwrap();
         let mut bag = Vec::new();
         let mut view = RowSet::new(output, None, false).unwrap();
-        for number in 0..40 {
+        for number in 0..25 {
             let text = change(&mut random, &mut bag, row, append_only);
             let delta = parse(&input, &text).unwrap();
             view.apply(&aggregate.step(&[&delta], &Tick::default()).unwrap()).unwrap();
