@@ -88,7 +88,7 @@ impl ExactSum {
     /// The sum, rounded to nearest even. A sum of zeros, or of nothing, is `+0.0`.
     pub fn value(&self) -> f64 {
         let Some(wide) = &self.wide else {
-            return self.mantissa as f64 * power_of_two(self.exponent);
+            return if self.mantissa == 0 { 0.0 } else { self.mantissa as f64 * power_of_two(self.exponent) };
         };
         match (wide.nans != 0, wide.infinities != 0, wide.negative_infinities != 0) {
             (true, _, _) | (_, true, true) => f64::NAN,
@@ -162,9 +162,11 @@ fn shifted(value: i128, shift: i32) -> Option<i128> {
     (shift < room).then(|| value << shift)
 }
 
-/// Two to a power from -1074 to 1023, exactly.
+/// Two to a power from -1074, exactly; infinite from 1024.
 fn power_of_two(exponent: i32) -> f64 {
-    if exponent >= -1022 {
+    if exponent > 1023 {
+        f64::INFINITY
+    } else if exponent >= -1022 {
         f64::from_bits(((exponent + 1023) as u64) << 52)
     } else {
         f64::from_bits(1 << (exponent - EXPONENT_MIN))
@@ -208,7 +210,7 @@ fn round(limbs: &mut [u64; LIMBS]) -> f64 {
     // With fewer than 64 significant bits in the top word, the lower one still leaves at least 64 bits in all.
     integer |= u128::from(limbs[..low].iter().any(|limb| *limb != 0));
     let exponent = EXPONENT_MIN + low as i32 * 64;
-    let magnitude = if exponent > 1023 { f64::INFINITY } else { integer as f64 * power_of_two(exponent) };
+    let magnitude = integer as f64 * power_of_two(exponent);
     if negative { -magnitude } else { magnitude }
 }
 
@@ -234,6 +236,11 @@ mod tests {
         assert_eq!(sum(&[f64::MIN, f64::MAX, f64::from_bits(1)]), f64::from_bits(1));
         assert_eq!(sum(&[f64::from_bits(3), f64::MIN_POSITIVE]), f64::from_bits((1 << 52) + 3));
         assert_eq!(sum(&[-0.0, -0.0]).to_bits(), 0);
+        let mut large = ExactSum::default();
+        (0..40).for_each(|_| large.add(2f64.powi(1023), 1 << 40));
+        assert_eq!(large.value(), f64::INFINITY);
+        large.add(-2f64.powi(1023), 40 << 40);
+        assert_eq!(large.value().to_bits(), 0);
         assert_eq!(sum(&[]).to_bits(), 0);
     }
 

@@ -18,3 +18,6 @@ pub mod recompute;
 pub mod slot;
 pub mod topk;
 pub mod union;
+
+#[cfg(test)]
+mod testing;
