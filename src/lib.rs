@@ -1,5 +1,6 @@
 //! Millstream: an embedded continuous-query engine.
 
+pub mod archive;
 pub mod circuit;
 pub mod delta;
 pub mod engine;

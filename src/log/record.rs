@@ -17,6 +17,7 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::root_as_message;
+use serde::{Deserialize, Serialize};
 
 use crate::delta::{Delta, Weights};
 use crate::error::{Error, Result};
@@ -37,7 +38,7 @@ pub enum Record {
 }
 
 /// A DDL statement, as a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// Its offset.
     pub offset: Offset,
@@ -90,7 +91,7 @@ pub enum PartRows {
 }
 
 /// How far a source has been read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The stream or table that the source feeds.
     pub object: ObjectId,

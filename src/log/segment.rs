@@ -175,7 +175,7 @@ impl Segment {
     /// Ends the segment for good. Everything before must be synced.
     pub(super) fn seal(&self) -> Result<()> {
         if let Store::File(file) = &self.store {
-            let (next, position) = (self.shape().next, self.shape().end);
+            let Shape { next, end: position, .. } = *self.shape();
             let footer = Header::footer(next, position).encode(Place { segment: self.first, position });
             file.write(position, &footer)?;
             file.sync()?;

@@ -1,0 +1,65 @@
+//! An archive as the tables of a DataFusion session: no log, no lock, and nothing is written.
+//!
+//! Each data set is a table over exactly the files that the manifest names, wherever the archive lies now. The declared order
+//! lets `ORDER BY _offset` merge files without sorting them, and statistics leave out files and row groups.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::prelude::{SessionContext, col};
+
+use super::Archive;
+use super::columns::{OFFSET_COLUMN, stored, with_ours};
+use super::manifest::DatasetEntry;
+use crate::error::{Error, Result};
+
+/// Registers every data set of an archive under its name, after comparing every file with its checksum. One that
+/// was dropped, and whose name another has now, is found under the name of its folder.
+///
+/// # Errors
+/// [`Error::Corrupt`] when a file is not what was written; whatever DataFusion says of a table.
+pub async fn register(ctx: &SessionContext, archive: &Archive) -> Result<()> {
+    archive.check_files()?;
+    let manifest = archive.manifest();
+    // Those that live take their names first.
+    let (dropped, live): (Vec<_>, Vec<_>) = manifest.datasets.iter().partition(|dataset| dataset.dropped);
+    for dataset in live.into_iter().chain(dropped) {
+        let name = TableReference::bare(dataset.name.as_str());
+        let taken = ctx.table_exist(name.clone())?;
+        let name = if taken { TableReference::bare(dataset.folder.as_str()) } else { name };
+        ctx.register_table(name, table(archive, dataset)?)?;
+    }
+    Ok(())
+}
+
+fn table(archive: &Archive, dataset: &DatasetEntry) -> Result<Arc<dyn TableProvider>> {
+    let schema: SchemaRef = stored(&with_ours(&dataset.schema, dataset.kind));
+    if dataset.files.is_empty() {
+        return Ok(Arc::new(MemTable::try_new(schema, vec![vec![]])?));
+    }
+    let folder = archive.folder().join(&dataset.folder);
+    let folder = folder.canonicalize().map_err(|e| Error::io("opening folder", &folder, &e))?;
+    let files = dataset.files.iter().map(|file| url_of(&folder.join(&file.name))).collect::<Result<Vec<_>>>()?;
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+        .with_file_sort_order(vec![vec![col(OFFSET_COLUMN).sort(true, false)]]);
+    let config = ListingTableConfig::new_with_multi_paths(files).with_listing_options(options).with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// A file's address. A path given as text would be taken for a pattern where it holds `*` or `[`.
+fn url_of(path: &Path) -> Result<ListingTableUrl> {
+    let mut url = String::from("file://");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => url.push(char::from(*byte)),
+            other => url.push_str(&format!("%{other:02X}")),
+        }
+    }
+    Ok(ListingTableUrl::parse(url)?)
+}
