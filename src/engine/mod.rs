@@ -7,10 +7,17 @@
 //! ```
 
 pub mod catalog;
+mod commit;
+mod constraint;
+mod core;
+mod define;
+mod dml;
 pub mod history;
 mod names;
 mod providers;
+pub mod query;
 pub mod request;
 pub mod snapshot;
+mod store;
 pub mod subscribe;
 mod table;

@@ -117,6 +117,7 @@ impl PartitionStream for Events {
 struct Description {
     object: Arc<Object>,
     defaults: Vec<(String, Expr)>,
+    rows: Option<Arc<dyn TableProvider>>,
 }
 
 #[async_trait]
@@ -142,18 +143,25 @@ impl TableProvider for Description {
 
     async fn scan(
         &self,
-        _: &dyn Session,
-        _: Option<&Vec<usize>>,
-        _: &[Expr],
-        _: Option<usize>,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        Err(Error::Internal(format!("`{}` was run without its rows", self.object.name)).into())
+        match &self.rows {
+            Some(rows) => rows.scan(session, projection, filters, limit).await,
+            None => Err(Error::Internal(format!("`{}` was run without its rows", self.object.name)).into()),
+        }
     }
 }
 
-/// A target of INSERT: its columns and what they hold when nothing is given.
-pub fn target(object: Arc<Object>, defaults: Vec<(String, Expr)>) -> Arc<dyn TableProvider> {
-    Arc::new(Description { object, defaults })
+/// A target of INSERT: its columns and what they hold when nothing is given; its rows, where the query reads them.
+pub fn target(
+    object: Arc<Object>,
+    defaults: Vec<(String, Expr)>,
+    rows: Option<Arc<dyn TableProvider>>,
+) -> Arc<dyn TableProvider> {
+    Arc::new(Description { object, defaults, rows })
 }
 
 /// A table of `information_schema`.
@@ -163,7 +171,7 @@ pub fn target(object: Arc<Object>, defaults: Vec<(String, Expr)>) -> Arc<dyn Tab
 pub fn information_schema(catalog: &Catalog, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     let schema = MemorySchemaProvider::new();
     for object in catalog.objects() {
-        schema.register_table(object.name.clone(), target(object.clone(), Vec::new()))?;
+        schema.register_table(object.name.clone(), target(object.clone(), Vec::new(), None))?;
     }
     let database = MemoryCatalogProvider::new();
     database.register_schema(crate::sql::SCHEMA, Arc::new(schema))?;

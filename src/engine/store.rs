@@ -176,7 +176,7 @@ impl Store {
         for entry in entries {
             match entry {
                 Ddl::Create(object) => self.datasets.learn(object),
-                Ddl::Drop(ids) => self.datasets.drop(ids),
+                Ddl::Drop(ids) => self.datasets.forget(ids),
             }
         }
     }
@@ -286,7 +286,7 @@ impl Datasets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id, dataset);
     }
 
-    fn drop(&self, ids: &[u32]) {
+    fn forget(&self, ids: &[u32]) {
         let mut datasets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
             if let Some(dataset) = datasets.get_mut(id) {

@@ -20,4 +20,4 @@ pub mod topk;
 pub mod union;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -84,7 +84,7 @@ impl Parts {
         if plan.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
             return Ok(None);
         }
-        for expr in &plan.aggr_expr {
+        for (at, expr) in plan.aggr_expr.iter().enumerate() {
             let Expr::AggregateFunction(AggregateFunction { func, params }) = expr.clone().unalias() else {
                 return Ok(None);
             };
@@ -100,7 +100,7 @@ impl Parts {
                 .iter()
                 .map(|a| Ok(datafusion::logical_expr::ExprSchemable::get_type(a, plan.input.schema())?))
                 .collect::<Result<Vec<_>>>()?;
-            if !Aggregate::supports(function, &types, params.distinct) {
+            if !Aggregate::supports(function, &types, plan.schema.field(parts.keys + at).data_type(), params.distinct) {
                 return Ok(None);
             }
             let args = args.into_iter().map(|a| parts.push(a)).collect();

@@ -1,0 +1,139 @@
+//! Runs batch plans: on the query threads, with a way to stop them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use tokio::runtime::Handle;
+
+use crate::error::{Error, Result};
+
+/// How long a waiting statement takes to notice that it was cancelled.
+const CANCEL_POLL: Duration = Duration::from_millis(20);
+
+/// The rows of a result.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    /// The columns.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Rows {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Stops the statement that a session is running. Cheap to clone, usable from any thread.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Stops the running statement; without one, nothing happens.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the running statement was told to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn reset(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Plans and runs batch queries for one statement.
+#[derive(Clone)]
+pub struct Runner {
+    session: Arc<SessionState>,
+    threads: Handle,
+    cancel: Cancel,
+}
+
+impl Runner {
+    /// Runs on `threads`, with the time of `session` as `now()`.
+    pub fn new(session: Arc<SessionState>, threads: Handle, cancel: Cancel) -> Self {
+        Runner { session, threads, cancel }
+    }
+
+    /// The session, with its functions and time.
+    pub fn session(&self) -> &SessionState {
+        &self.session
+    }
+
+    /// The physical plan of a logical one.
+    ///
+    /// # Errors
+    /// When the plan is not right, or cannot be carried out.
+    pub fn physical(&self, plan: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        let session = self.session.clone();
+        self.run(async move { Ok(session.create_physical_plan(&plan).await?) })
+    }
+
+    /// All rows of a plan.
+    ///
+    /// # Errors
+    /// What the plan meets, or [`Error::Cancelled`].
+    pub fn collect(&self, plan: LogicalPlan) -> Result<Rows> {
+        let session = self.session.clone();
+        self.run(async move {
+            let physical = session.create_physical_plan(&plan).await?;
+            let schema = physical.schema();
+            let batches = collect(physical, session.task_ctx()).await?;
+            Ok(Rows { schema, batches })
+        })
+    }
+
+    /// Runs a task on the query threads and waits, until it ends or is cancelled. Its panic is an error.
+    pub fn run<T: Send + 'static>(&self, task: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let handle = self.threads.spawn(async move {
+            // The asker may have gone: it was cancelled.
+            let _ = sender.send(task.await);
+        });
+        loop {
+            match receiver.recv_timeout(CANCEL_POLL) {
+                Ok(result) => return result,
+                Err(crossbeam_channel::RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => {
+                    handle.abort();
+                    return Err(Error::Cancelled);
+                }
+                Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+                Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Internal("the batch engine panicked".into()));
+                }
+            }
+        }
+    }
+}
+
+/// A text that several threads may set, the first one staying.
+#[derive(Debug, Default)]
+pub struct FirstError(Mutex<Option<Error>>);
+
+impl FirstError {
+    /// Keeps the error if it is the first.
+    pub fn set(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// The error, if there is one.
+    pub fn get(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
