@@ -3,5 +3,6 @@
 pub mod circuit;
 pub mod delta;
 pub mod error;
+pub mod source;
 
 pub use error::{Error, Result};

@@ -1,0 +1,364 @@
+//! JSON: objects, one on each line or all in one array.
+//!
+//! A chunk is decoded whole by Arrow; where that fails it is halved until exactly the bad records are alone. Scalar
+//! columns are decoded as text (numbers by their digits) and then converted as those of CSV are, so that both formats
+//! accept the same values; lists and structs are decoded as declared.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::json::ReaderBuilder;
+use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::convert::{can_convert, conform, refuse};
+use super::csv::skip_line;
+use super::elements::{Cut, Layout};
+use super::file::{Block, Reader};
+use super::infer::{SAMPLE_ROWS, narrowest_time, no_column, position_of, schema_of};
+use super::input::{CHUNK_BYTES, Input, RECORD_BYTES_MAX};
+use super::options::Options;
+use super::{Position, Reject, reject_text};
+use crate::error::{Error, Result};
+
+/// Reads one JSON file.
+pub(super) struct JsonReader {
+    path: String,
+    input: Input,
+    layout: Layout,
+    /// The array was closed.
+    closed: bool,
+    /// What is decoded: the declared columns as the file spells them, scalars as text.
+    raw: SchemaRef,
+    schema: SchemaRef,
+    batch_rows: usize,
+    position: Position,
+}
+
+/// Where a record lies in the window, and its line or number.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+    place: u64,
+}
+
+impl JsonReader {
+    pub(super) fn open(path: &str, options: &Options, schema: &SchemaRef, from: Position) -> Result<JsonReader> {
+        let mut input = Input::open(path)?;
+        let layout = begin(path, &mut input)?;
+        let raw = raw_schema(path, schema, &sample(&input, layout).keys)?;
+        let mut position = Position { rows: 0, bytes: input.position(), lines: 0 };
+        if from.bytes > position.bytes {
+            input.skip_to(from.bytes)?;
+            position = from;
+        }
+        let (path, schema, batch_rows) = (path.to_owned(), schema.clone(), options.batch_rows);
+        Ok(JsonReader { path, input, layout, closed: false, raw, schema, batch_rows, position })
+    }
+
+    /// Cuts records from the window; returns them, what is none, and how many bytes both take.
+    fn cut(&mut self) -> Result<(Vec<Span>, Vec<Reject>, usize)> {
+        let mut wanted = CHUNK_BYTES;
+        loop {
+            self.input.ensure(wanted)?;
+            let (mut spans, mut rejects, mut at) = (Vec::new(), Vec::new(), 0);
+            let (bytes, ended) = (self.input.bytes(), self.input.ended());
+            while at < bytes.len() && spans.len() + rejects.len() < self.batch_rows {
+                if self.closed {
+                    let rest = &bytes[at..];
+                    at = bytes.len();
+                    if !rest.trim_ascii().is_empty() {
+                        self.position.rows += 1;
+                        let reason = "text follows the end of the array".to_owned();
+                        rejects.push(reject(&self.path, self.position.rows, reason, rest));
+                    }
+                    break;
+                }
+                match self.layout.cut(bytes, at, ended) {
+                    Cut::Record { start, end, next } => {
+                        at = next;
+                        spans.push(Span { start, end, place: self.position.step(self.layout) });
+                    }
+                    Cut::Blank { next } => {
+                        at = next;
+                        self.position.lines += u64::from(self.layout == Layout::Lines);
+                    }
+                    Cut::Fault { start, end, reason } => {
+                        at = end;
+                        let place = self.position.step(self.layout);
+                        rejects.push(reject(&self.path, place, reason.to_owned(), &bytes[start..end]));
+                    }
+                    Cut::Close { next } => {
+                        at = next;
+                        self.closed = true;
+                    }
+                    Cut::More => break,
+                }
+            }
+            if at > 0 || bytes.is_empty() {
+                return Ok((spans, rejects, at));
+            }
+            if bytes.len() >= RECORD_BYTES_MAX {
+                let reason = format!("the record is longer than {RECORD_BYTES_MAX} bytes");
+                let place = self.position.step(self.layout);
+                rejects.push(reject(&self.path, place, reason, bytes));
+                skip_line(&mut self.input)?;
+                return Ok((spans, rejects, 0));
+            }
+            wanted = (bytes.len() * 2).min(RECORD_BYTES_MAX);
+        }
+    }
+}
+
+impl Reader for JsonReader {
+    fn next(&mut self) -> Result<Option<Block>> {
+        loop {
+            let (spans, mut rejects, length) = self.cut()?;
+            let bytes = &self.input.bytes()[..length];
+            let mut decoded = Decoded {
+                path: &self.path,
+                raw: &self.raw,
+                batches: Vec::new(),
+                spans: Vec::new(),
+                rejects: Vec::new(),
+            };
+            decoded.records(bytes, &spans)?;
+            rejects.append(&mut decoded.rejects);
+            let batch = compute::concat_batches(&self.raw, &decoded.batches)?;
+            let columns: Vec<Option<ArrayRef>> = batch.columns().iter().cloned().map(Some).collect();
+            let (batch, faults) = conform(&columns, batch.num_rows(), &self.schema)?;
+            for (row, reason) in faults {
+                let span = decoded.spans[row];
+                rejects.push(reject(&self.path, span.place, reason, &bytes[span.start..span.end]));
+            }
+            rejects.sort_by_key(|reject| reject.position);
+            self.input.advance(length);
+            self.position.bytes = self.input.position();
+            if batch.num_rows() > 0 || !rejects.is_empty() {
+                return Ok(Some(Block { batch, rejects, position: self.position }));
+            }
+            if self.input.ended() && self.input.bytes().is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn consumed(&self) -> u64 {
+        self.input.consumed()
+    }
+}
+
+impl Position {
+    /// Counts a record; returns its line, or its number in an array.
+    fn step(&mut self, layout: Layout) -> u64 {
+        self.rows += 1;
+        match layout {
+            Layout::Array => self.rows,
+            Layout::Lines => {
+                self.lines += 1;
+                self.lines
+            }
+        }
+    }
+}
+
+/// What became of the records of a chunk.
+struct Decoded<'a> {
+    path: &'a str,
+    raw: &'a SchemaRef,
+    batches: Vec<RecordBatch>,
+    /// The records in `batches`.
+    spans: Vec<Span>,
+    rejects: Vec<Reject>,
+}
+
+impl Decoded<'_> {
+    /// Decodes records, halving them where that fails. The depth is the logarithm of their number.
+    fn records(&mut self, bytes: &[u8], spans: &[Span]) -> Result<()> {
+        if spans.is_empty() {
+            return Ok(());
+        }
+        match decode(&mut decoder(self.raw, spans.len())?, bytes, spans) {
+            Ok(batch) => {
+                self.batches.push(batch);
+                self.spans.extend_from_slice(spans);
+            }
+            Err(reason) => match spans {
+                [span] => {
+                    let record = &bytes[span.start..span.end];
+                    self.rejects.push(reject(self.path, span.place, reason, record));
+                }
+                _ => {
+                    let (left, right) = spans.split_at(spans.len() / 2);
+                    self.records(bytes, left)?;
+                    self.records(bytes, right)?;
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+fn decoder(raw: &SchemaRef, records: usize) -> Result<Decoder> {
+    // One more than there are: a full decoder would leave the end of the last record unread.
+    Ok(ReaderBuilder::new(raw.clone()).with_coerce_primitive(true).with_batch_size(records + 1).build_decoder()?)
+}
+
+fn decode(decoder: &mut Decoder, bytes: &[u8], spans: &[Span]) -> Result<RecordBatch, String> {
+    let plain = |error: arrow::error::ArrowError| {
+        let message = error.to_string();
+        message.strip_prefix("Json error: ").unwrap_or(&message).to_owned()
+    };
+    for (done, span) in spans.iter().enumerate() {
+        decoder.decode(&bytes[span.start..span.end]).map_err(plain)?;
+        if decoder.has_partial_record() {
+            return Err("not a whole JSON object".into());
+        }
+        if decoder.len() != done + 1 {
+            return Err("more than one JSON value".into());
+        }
+    }
+    decoder.flush().map_err(plain)?.ok_or_else(|| "no JSON value".into())
+}
+
+fn reject(path: &str, position: u64, reason: String, record: &[u8]) -> Reject {
+    Reject { file: path.to_owned(), position, reason, text: reject_text(record.trim_ascii()) }
+}
+
+/// Goes behind the `[` of an array. The window holds the first records then.
+fn begin(path: &str, input: &mut Input) -> Result<Layout> {
+    input.ensure(CHUNK_BYTES)?;
+    let layout = Layout::of(input.bytes());
+    if layout == Layout::Array {
+        let open = input.bytes().iter().position(|b| *b == b'[');
+        input.advance(open.ok_or_else(|| Error::Internal(format!("{path}: an array without a bracket")))? + 1);
+        input.ensure(CHUNK_BYTES)?;
+    }
+    Ok(layout)
+}
+
+/// The declared columns as they are decoded. Names are those of the file, where it has them.
+fn raw_schema(path: &str, schema: &SchemaRef, keys: &[String]) -> Result<SchemaRef> {
+    let places: Vec<_> = schema.fields().iter().map(|field| position_of(field.name(), keys)).collect();
+    if !keys.is_empty() && places.iter().all(Option::is_none) {
+        return Err(no_column(path, schema, keys));
+    }
+    let field = |(field, place): (&Arc<Field>, &Option<usize>)| {
+        let name = place.map_or(field.name(), |place| &keys[place]);
+        if field.data_type().is_nested() {
+            return Ok(Field::new(name, field.data_type().clone(), true));
+        }
+        if !can_convert(&DataType::Utf8, field.data_type()) {
+            return Err(refuse(field, "JSON text"));
+        }
+        Ok(Field::new(name, DataType::Utf8, true))
+    };
+    let fields = schema.fields().iter().zip(&places).map(field).collect::<Result<Vec<_>>>()?;
+    let raw = Arc::new(Schema::new(fields));
+    decoder(&raw, 0)?;
+    Ok(raw)
+}
+
+/// The first records of a file, those that are right.
+struct Sample {
+    /// The names of their members, in the order of appearance.
+    keys: Vec<String>,
+    records: Vec<serde_json::Value>,
+}
+
+fn sample(input: &Input, layout: Layout) -> Sample {
+    let (bytes, mut at, mut found) = (input.bytes(), 0, Sample { keys: Vec::new(), records: Vec::new() });
+    while at < bytes.len() && found.records.len() < SAMPLE_ROWS {
+        match layout.cut(bytes, at, input.ended()) {
+            Cut::Record { start, end, next } => {
+                at = next;
+                found.add(&bytes[start..end]);
+            }
+            Cut::Blank { next } | Cut::Fault { end: next, .. } => at = next,
+            Cut::More | Cut::Close { .. } => break,
+        }
+    }
+    found
+}
+
+impl Sample {
+    fn add(&mut self, record: &[u8]) {
+        let (keys, value) = (serde_json::from_slice::<Keys>(record), serde_json::from_slice(record));
+        if let (Ok(Keys(keys)), Ok(value)) = (keys, value) {
+            self.records.push(value);
+            for key in keys {
+                if !self.keys.contains(&key) {
+                    self.keys.push(key);
+                }
+            }
+        }
+    }
+}
+
+/// The names of an object's members, in order.
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Keys, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Keys, M::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Names and types from the first records.
+pub(super) fn infer(path: &str) -> Result<SchemaRef> {
+    let mut input = Input::open(path)?;
+    let layout = begin(path, &mut input)?;
+    let sample = sample(&input, layout);
+    let inferred = infer_json_schema_from_iterator(sample.records.iter().map(Ok)).map_err(|e| {
+        Error::input(format!("the types of {path} cannot be inferred: {e}")).with_hint("declare the columns")
+    })?;
+    let mut columns = Vec::with_capacity(sample.keys.len());
+    for key in sample.keys {
+        let data_type = without_null(inferred.field_with_name(&key)?.data_type());
+        let narrowed = if data_type == DataType::Utf8 { times(&sample.records, &key)? } else { data_type };
+        columns.push((key, narrowed));
+    }
+    schema_of(path, columns)
+}
+
+/// The type of a column of strings: perhaps they are dates or times.
+fn times(records: &[serde_json::Value], key: &str) -> Result<DataType> {
+    let values = records.iter().map(|record| record.get(key).filter(|value| !value.is_null()));
+    if values.clone().flatten().any(|value| !value.is_string()) {
+        return Ok(DataType::Utf8);
+    }
+    let text: ArrayRef = Arc::new(values.map(|v| v.and_then(|v| v.as_str())).collect::<arrow::array::StringArray>());
+    debug_assert!(text.as_string_opt::<i32>().is_some());
+    narrowest_time(&text)
+}
+
+/// Text where only nulls were seen, in lists and structs too.
+fn without_null(data_type: &DataType) -> DataType {
+    let inner = |field: &Arc<Field>| Arc::new(Field::new(field.name(), without_null(field.data_type()), true));
+    match data_type {
+        DataType::Null => DataType::Utf8,
+        DataType::List(field) => DataType::List(inner(field)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        other => other.clone(),
+    }
+}
