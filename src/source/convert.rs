@@ -18,8 +18,8 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, SchemaRef, TimeU
 
 use crate::error::{Error, Result};
 
-/// Values that do not convert are shown up to this many characters.
-const VALUE_CHARS_SHOWN: usize = 60;
+/// What a message quotes of the input is cut to this many characters.
+const CHARS_SHOWN: usize = 120;
 
 /// Floats hold every whole number up to here.
 const FLOAT_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -62,18 +62,24 @@ fn note_unconverted(raw: &ArrayRef, column: &ArrayRef, field: &Field, faults: &m
     for row in (0..raw.len()).filter(|row| raw.is_valid(*row) && column.is_null(*row)) {
         faults.entry(row).or_insert_with(|| {
             let value = arrow::util::display::array_value_to_string(raw, row).unwrap_or_else(|e| e.to_string());
-            let mut shown: String = value.chars().take(VALUE_CHARS_SHOWN).collect();
-            if shown.len() < value.len() {
-                shown.push('…');
-            }
-            format!("column `{}`: '{shown}' is not {}", field.name(), describe(field.data_type()))
+            format!("column `{}`: '{}' is not {}", field.name(), shorten(&value), describe(field.data_type()))
         });
+    }
+}
+
+/// The start of a text, for a message.
+pub(super) fn shorten(text: &str) -> String {
+    match text.char_indices().nth(CHARS_SHOWN) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 
 /// Whether values of `from` can be read into a column of type `to`.
 pub(super) fn can_convert(from: &DataType, to: &DataType) -> bool {
-    is_bytes(to) && is_text(from) || can_cast_types(from, to)
+    // Arrow would make lists of one element from scalars; a file that has none has no lists.
+    let is_alike = from.is_nested() == to.is_nested();
+    is_alike && (is_bytes(to) && is_text(from) || can_cast_types(from, to))
 }
 
 /// The column as another type; a value that does not convert is NULL.
@@ -202,7 +208,7 @@ fn describe(data_type: &DataType) -> String {
         DataType::Interval(_) => "an INTERVAL",
         other if is_text(other) => "a VARCHAR",
         other if is_bytes(other) => "hexadecimal BYTEA",
-        other => return format!("of type {other}"),
+        other => return format!("the type {other}"),
     };
     name.to_owned()
 }

@@ -1,6 +1,6 @@
 //! CSV: records of fields between delimiters. Columns are found by the names of the header, else by their order.
 
-use arrow::array::{Array, ArrayRef, StringBuilder};
+use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::convert::{can_convert, conform, is_text, refuse, text_column};
@@ -167,12 +167,8 @@ impl CsvReader {
         let (value, quoted) = if is_text(declared) { (value, field.quoted) } else { (value.trim_ascii(), false) };
         if !quoted && value == self.null {
             builder.append_null();
-        } else if field.doubled {
-            let quote = char::from(self.dialect.quote.expect("a field in quotes"));
-            let doubled: String = [quote, quote].iter().collect();
-            builder.append_value(value.replace(&doubled, quote.encode_utf8(&mut [0; 4])));
         } else {
-            builder.append_value(value);
+            builder.append_value(self.dialect.undouble(value, field));
         }
     }
 }
@@ -277,7 +273,8 @@ fn header(path: &str, input: &mut Input, dialect: Dialect, position: &mut Positi
             }
             Cut::Record { end, lines } => {
                 let name = |field: &Field| {
-                    String::from_utf8_lossy(&bytes[field.start as usize..field.end as usize]).trim().to_owned()
+                    let name = String::from_utf8_lossy(&bytes[field.start as usize..field.end as usize]);
+                    dialect.undouble(&name, *field).trim().to_owned()
                 };
                 let names = fields.iter().map(name).collect();
                 input.advance(end);
@@ -318,7 +315,8 @@ pub(super) fn infer(path: &str, format: Format, options: &Options) -> Result<Sch
                 if fields.len() == names.len() {
                     for (builder, field) in builders.iter_mut().zip(&fields) {
                         let value = String::from_utf8_lossy(&bytes[field.start as usize..field.end as usize]);
-                        builder.append_option((value != options.null).then(|| value.trim()));
+                        let value = value.trim();
+                        builder.append_option((value != options.null).then_some(value));
                     }
                 }
                 at = end;
@@ -331,7 +329,6 @@ pub(super) fn infer(path: &str, format: Format, options: &Options) -> Result<Sch
     builders.resize_with(names.len(), StringBuilder::new);
     let column = |(n, (name, mut builder)): (usize, (String, StringBuilder))| {
         let text = text_column(builder.finish());
-        debug_assert!(text.null_count() <= text.len());
         let name = if name.is_empty() { format!("column_{}", n + 1) } else { name };
         Ok((name, narrowest(&text)?))
     };

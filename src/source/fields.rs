@@ -4,6 +4,8 @@
 //! delimiters, line ends and doubled quotes. A quote inside an unquoted field is text. Where the quoting is
 //! broken, the first line of the record is given up and reading goes on behind it.
 
+use std::borrow::Cow;
+
 /// What separates and surrounds fields.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dialect {
@@ -66,6 +68,17 @@ impl Dialect {
                     };
                 }
             }
+        }
+    }
+
+    /// The text of a field, with one quote where there were two.
+    pub(super) fn undouble(self, text: &str, field: Field) -> Cow<'_, str> {
+        match self.quote {
+            Some(quote) if field.doubled => {
+                let quote = char::from(quote);
+                Cow::Owned(text.replace(&String::from_iter([quote, quote]), &quote.to_string()))
+            }
+            _ => Cow::Borrowed(text),
         }
     }
 

@@ -7,14 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::convert::{can_convert, conform, refuse};
+use super::convert::{can_convert, conform, refuse, shorten};
 use super::csv::skip_line;
 use super::elements::{Cut, Layout};
 use super::file::{Block, Reader};
@@ -29,8 +29,6 @@ pub(super) struct JsonReader {
     path: String,
     input: Input,
     layout: Layout,
-    /// The array was closed.
-    closed: bool,
     /// What is decoded: the declared columns as the file spells them, scalars as text.
     raw: SchemaRef,
     schema: SchemaRef,
@@ -57,7 +55,7 @@ impl JsonReader {
             position = from;
         }
         let (path, schema, batch_rows) = (path.to_owned(), schema.clone(), options.batch_rows);
-        Ok(JsonReader { path, input, layout, closed: false, raw, schema, batch_rows, position })
+        Ok(JsonReader { path, input, layout, raw, schema, batch_rows, position })
     }
 
     /// Cuts records from the window; returns them, what is none, and how many bytes both take.
@@ -68,16 +66,6 @@ impl JsonReader {
             let (mut spans, mut rejects, mut at) = (Vec::new(), Vec::new(), 0);
             let (bytes, ended) = (self.input.bytes(), self.input.ended());
             while at < bytes.len() && spans.len() + rejects.len() < self.batch_rows {
-                if self.closed {
-                    let rest = &bytes[at..];
-                    at = bytes.len();
-                    if !rest.trim_ascii().is_empty() {
-                        self.position.rows += 1;
-                        let reason = "text follows the end of the array".to_owned();
-                        rejects.push(reject(&self.path, self.position.rows, reason, rest));
-                    }
-                    break;
-                }
                 match self.layout.cut(bytes, at, ended) {
                     Cut::Record { start, end, next } => {
                         at = next;
@@ -92,9 +80,11 @@ impl JsonReader {
                         let place = self.position.step(self.layout);
                         rejects.push(reject(&self.path, place, reason.to_owned(), &bytes[start..end]));
                     }
+                    // The mark of the last records stays before the bracket, so that resuming meets it again.
+                    Cut::Close { .. } if at > 0 => break,
                     Cut::Close { next } => {
-                        at = next;
-                        self.closed = true;
+                        let rejects = self.close(next)?;
+                        return Ok((spans, rejects, 0));
                     }
                     Cut::More => break,
                 }
@@ -111,6 +101,22 @@ impl JsonReader {
             }
             wanted = (bytes.len() * 2).min(RECORD_BYTES_MAX);
         }
+    }
+
+    /// Goes to the end of the file from behind the array's bracket. Text that follows it is one reject.
+    fn close(&mut self, bracket: usize) -> Result<Vec<Reject>> {
+        self.input.advance(bracket);
+        let mut rejects = Vec::new();
+        while !self.input.bytes().is_empty() {
+            let rest = self.input.bytes();
+            if rejects.is_empty() && !rest.trim_ascii().is_empty() {
+                let place = self.position.step(self.layout);
+                rejects.push(reject(&self.path, place, "text follows the end of the array".to_owned(), rest));
+            }
+            self.input.advance(self.input.bytes().len());
+            self.input.ensure(CHUNK_BYTES)?;
+        }
+        Ok(rejects)
     }
 }
 
@@ -211,7 +217,7 @@ fn decoder(raw: &SchemaRef, records: usize) -> Result<Decoder> {
 fn decode(decoder: &mut Decoder, bytes: &[u8], spans: &[Span]) -> Result<RecordBatch, String> {
     let plain = |error: arrow::error::ArrowError| {
         let message = error.to_string();
-        message.strip_prefix("Json error: ").unwrap_or(&message).to_owned()
+        shorten(message.strip_prefix("Json error: ").unwrap_or(&message))
     };
     for (done, span) in spans.iter().enumerate() {
         decoder.decode(&bytes[span.start..span.end]).map_err(plain)?;
@@ -347,8 +353,7 @@ fn times(records: &[serde_json::Value], key: &str) -> Result<DataType> {
     if values.clone().flatten().any(|value| !value.is_string()) {
         return Ok(DataType::Utf8);
     }
-    let text: ArrayRef = Arc::new(values.map(|v| v.and_then(|v| v.as_str())).collect::<arrow::array::StringArray>());
-    debug_assert!(text.as_string_opt::<i32>().is_some());
+    let text: ArrayRef = Arc::new(values.map(|v| v.and_then(|v| v.as_str())).collect::<StringArray>());
     narrowest_time(&text)
 }
 

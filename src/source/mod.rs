@@ -25,6 +25,8 @@ mod json;
 mod options;
 mod parquet;
 mod paths;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use arrow::array::{ArrayRef, RecordBatch, StructArray};
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::util::display::array_value_to_string;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::convert::{can_convert, conform, refuse};
+use super::convert::{Faults, can_convert, conform, refuse};
 use super::file::{Block, Reader};
 use super::infer::{no_column, position_of, schema_of};
 use super::options::Options;
@@ -69,14 +69,7 @@ impl Reader for ParquetReader {
         let raw: Vec<Option<ArrayRef>> =
             self.columns.iter().map(|place| place.map(|place| batch.column(place).clone())).collect();
         let (rows, faults) = conform(&raw, batch.num_rows(), &self.schema)?;
-        let before = self.position.rows;
-        let reject = |(row, reason): (usize, String)| Reject {
-            file: self.path.clone(),
-            position: before + row as u64 + 1,
-            reason,
-            text: row_text(&batch, row),
-        };
-        let rejects = faults.into_iter().map(reject).collect();
+        let rejects = self.rejects(batch.clone(), faults)?;
         self.position.rows += batch.num_rows() as u64;
         Ok(Some(Block { batch: rows, rejects, position: self.position }))
     }
@@ -87,9 +80,22 @@ impl Reader for ParquetReader {
     }
 }
 
-fn row_text(batch: &RecordBatch, row: usize) -> String {
-    let rows = StructArray::from(batch.clone());
-    reject_text(array_value_to_string(&rows, row).unwrap_or_else(|e| e.to_string()).as_bytes())
+impl ParquetReader {
+    fn rejects(&self, batch: RecordBatch, faults: Faults) -> Result<Vec<Reject>> {
+        let rows = StructArray::from(batch);
+        let (options, mut rejects) = (FormatOptions::default(), Vec::with_capacity(faults.len()));
+        let formatter = ArrayFormatter::try_new(&rows, &options)?;
+        for (row, reason) in faults {
+            let text = reject_text(formatter.value(row).to_string().as_bytes());
+            rejects.push(Reject {
+                file: self.path.clone(),
+                position: self.position.rows + row as u64 + 1,
+                reason,
+                text,
+            });
+        }
+        Ok(rejects)
+    }
 }
 
 fn open_file(path: &str) -> Result<File> {

@@ -10,26 +10,25 @@ use crate::error::{Error, Result};
 pub(super) fn resolve(options: &Options) -> Result<(Vec<String>, Format)> {
     let path = Path::new(&options.path);
     let is_pattern = options.path.contains(['*', '?']) && !path.exists();
-    let (mut files, what) = if is_pattern {
-        (matching(path)?, "file matches")
+    let mut files = if is_pattern {
+        matching(path)?
     } else if metadata(path)?.is_dir() {
-        (files_of(path)?, "csv, tsv, json or parquet file is in")
+        files_of(path)?
     } else {
-        (vec![options.path.clone()], "file is")
+        vec![options.path.clone()]
     };
     let format = options.format.or_else(|| files.iter().find_map(|file| Format::of_path(file)));
-    let format = format.ok_or_else(|| {
-        Error::input(format!("the extension of {} does not tell its format", options.path))
-            .with_hint("say which: format = 'csv', 'tsv', 'json' or 'parquet'")
-    });
-    if is_pattern || path.is_dir() {
-        let wanted = format.as_ref().ok().copied();
-        files.retain(|file| options.format.is_some() && is_pattern || Format::of_path(file) == wanted);
-        if files.is_empty() {
-            return Err(Error::input(format!("no {what} {}", options.path)));
-        }
+    if options.format.is_none() && files != [options.path.as_str()] {
+        files.retain(|file| Format::of_path(file) == format);
     }
-    Ok((files, format?))
+    if files.is_empty() {
+        return Err(Error::input(format!("there is no file to read at {}", options.path)));
+    }
+    match format {
+        Some(format) => Ok((files, format)),
+        None => Err(Error::input(format!("the extension of {} does not tell its format", options.path))
+            .with_hint("say which: format = 'csv', 'tsv', 'json' or 'parquet'")),
+    }
 }
 
 fn metadata(path: &Path) -> Result<fs::Metadata> {
