@@ -10,7 +10,7 @@ use super::csv::CsvReader;
 use super::json::JsonReader;
 use super::options::{Format, Options};
 use super::parquet::ParquetReader;
-use super::{Chunk, Mark, Position, Reject, Source, csv, json, parquet, paths};
+use super::{Chunk, Mark, Position, Reject, Source, csv_header, json_sample, parquet, paths};
 use crate::error::{Error, Result};
 
 /// Reads one file in one format.
@@ -121,8 +121,8 @@ pub(super) fn infer(options: Options) -> Result<SchemaRef> {
     let (files, format) = paths::resolve(&options)?;
     let file = files.first().ok_or_else(|| Error::input(format!("there is no file {}", options.path)))?;
     match format {
-        Format::Csv | Format::Tsv => csv::infer(file, format, &options),
-        Format::Json => json::infer(file),
+        Format::Csv | Format::Tsv => csv_header::infer(file, format, &options),
+        Format::Json => json_sample::infer(file),
         Format::Parquet => parquet::infer(file),
     }
 }

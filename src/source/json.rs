@@ -4,25 +4,24 @@
 //! columns are decoded as text (numbers by their digits) and then converted as those of CSV are, so that both formats
 //! accept the same values; lists and structs are decoded as declared.
 
-use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
-use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use arrow::json::reader::Decoder;
 
 use super::convert::{can_convert, conform, refuse, shorten};
 use super::csv::skip_line;
 use super::elements::{Cut, Layout};
 use super::file::{Block, Reader};
-use super::infer::{SAMPLE_ROWS, narrowest_time, no_column, position_of, schema_of};
+use super::infer::{no_column, position_of};
 use super::input::{CHUNK_BYTES, Input, RECORD_BYTES_MAX};
+use super::json_sample::{begin, sample};
 use super::options::Options;
 use super::{Position, Reject, reject_text};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Reads one JSON file.
 pub(super) struct JsonReader {
@@ -235,18 +234,6 @@ fn reject(path: &str, position: u64, reason: String, record: &[u8]) -> Reject {
     Reject { file: path.to_owned(), position, reason, text: reject_text(record.trim_ascii()) }
 }
 
-/// Goes behind the `[` of an array. The window holds the first records then.
-fn begin(path: &str, input: &mut Input) -> Result<Layout> {
-    input.ensure(CHUNK_BYTES)?;
-    let layout = Layout::of(input.bytes());
-    if layout == Layout::Array {
-        let open = input.bytes().iter().position(|b| *b == b'[');
-        input.advance(open.ok_or_else(|| Error::Internal(format!("{path}: an array without a bracket")))? + 1);
-        input.ensure(CHUNK_BYTES)?;
-    }
-    Ok(layout)
-}
-
 /// The declared columns as they are decoded. Names are those of the file, where it has them.
 fn raw_schema(path: &str, schema: &SchemaRef, keys: &[String]) -> Result<SchemaRef> {
     let places: Vec<_> = schema.fields().iter().map(|field| position_of(field.name(), keys)).collect();
@@ -267,103 +254,4 @@ fn raw_schema(path: &str, schema: &SchemaRef, keys: &[String]) -> Result<SchemaR
     let raw = Arc::new(Schema::new(fields));
     decoder(&raw, 0)?;
     Ok(raw)
-}
-
-/// The first records of a file, those that are right.
-struct Sample {
-    /// The names of their members, in the order of appearance.
-    keys: Vec<String>,
-    records: Vec<serde_json::Value>,
-}
-
-fn sample(input: &Input, layout: Layout) -> Sample {
-    let (bytes, mut at, mut found) = (input.bytes(), 0, Sample { keys: Vec::new(), records: Vec::new() });
-    while at < bytes.len() && found.records.len() < SAMPLE_ROWS {
-        match layout.cut(bytes, at, input.ended()) {
-            Cut::Record { start, end, next } => {
-                at = next;
-                found.add(&bytes[start..end]);
-            }
-            Cut::Blank { next } | Cut::Fault { end: next, .. } => at = next,
-            Cut::More | Cut::Close { .. } => break,
-        }
-    }
-    found
-}
-
-impl Sample {
-    fn add(&mut self, record: &[u8]) {
-        let (keys, value) = (serde_json::from_slice::<Keys>(record), serde_json::from_slice(record));
-        if let (Ok(Keys(keys)), Ok(value)) = (keys, value) {
-            self.records.push(value);
-            for key in keys {
-                if !self.keys.contains(&key) {
-                    self.keys.push(key);
-                }
-            }
-        }
-    }
-}
-
-/// The names of an object's members, in order.
-struct Keys(Vec<String>);
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Keys, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Keys;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Keys, M::Error> {
-                let mut keys = Vec::new();
-                while let Some((key, IgnoredAny)) = map.next_entry()? {
-                    keys.push(key);
-                }
-                Ok(Keys(keys))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// Names and types from the first records.
-pub(super) fn infer(path: &str) -> Result<SchemaRef> {
-    let mut input = Input::open(path)?;
-    let layout = begin(path, &mut input)?;
-    let sample = sample(&input, layout);
-    let inferred = infer_json_schema_from_iterator(sample.records.iter().map(Ok)).map_err(|e| {
-        Error::input(format!("the types of {path} cannot be inferred: {e}")).with_hint("declare the columns")
-    })?;
-    let mut columns = Vec::with_capacity(sample.keys.len());
-    for key in sample.keys {
-        let data_type = without_null(inferred.field_with_name(&key)?.data_type());
-        let narrowed = if data_type == DataType::Utf8 { times(&sample.records, &key)? } else { data_type };
-        columns.push((key, narrowed));
-    }
-    schema_of(path, columns)
-}
-
-/// The type of a column of strings: perhaps they are dates or times.
-fn times(records: &[serde_json::Value], key: &str) -> Result<DataType> {
-    let values = records.iter().map(|record| record.get(key).filter(|value| !value.is_null()));
-    if values.clone().flatten().any(|value| !value.is_string()) {
-        return Ok(DataType::Utf8);
-    }
-    let text: ArrayRef = Arc::new(values.map(|v| v.and_then(|v| v.as_str())).collect::<StringArray>());
-    narrowest_time(&text)
-}
-
-/// Text where only nulls were seen, in lists and structs too.
-fn without_null(data_type: &DataType) -> DataType {
-    let inner = |field: &Arc<Field>| Arc::new(Field::new(field.name(), without_null(field.data_type()), true));
-    match data_type {
-        DataType::Null => DataType::Utf8,
-        DataType::List(field) => DataType::List(inner(field)),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
-        other => other.clone(),
-    }
 }

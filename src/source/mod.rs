@@ -7,6 +7,7 @@
 //!   input              a file (perhaps .gz) as a window of bytes that moves forward
 //!   fields, elements   records cut from the window (CSV; JSON)
 //!   csv, json, parquet records as raw columns
+//!   csv_header, json_sample, infer   names and types, from the start of a file
 //!   convert            raw columns as the declared types
 //!   file               Chunk: rows, rejects, and the mark to resume after it
 //! ```
@@ -16,12 +17,14 @@
 
 mod convert;
 mod csv;
+mod csv_header;
 mod elements;
 mod fields;
 mod file;
 mod infer;
 mod input;
 mod json;
+mod json_sample;
 mod options;
 mod parquet;
 mod paths;
