@@ -1,0 +1,151 @@
+//! Results as text, in the format the user chose.
+//!
+//! ```text
+//! Rows --Style--> table | csv | tsv | json | ndjson | markdown | line
+//! ```
+//!
+//! Every format writes the same cell texts ([`cell`]); they differ in what stands between them.
+
+mod cell;
+mod delimited;
+mod json;
+mod line;
+mod markdown;
+mod table;
+
+use std::io::{self, Write};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use clap::ValueEnum;
+use millstream::{Error, Rows};
+
+pub use cell::on_one_line;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// A box around aligned columns
+    #[default]
+    Table,
+    /// Comma-separated, with a header line
+    Csv,
+    /// Tab-separated, with a header line
+    Tsv,
+    /// One array of objects
+    Json,
+    /// One object on each line
+    Ndjson,
+    /// A table for a Markdown page
+    Markdown,
+    /// One `column = value` on each line
+    Line,
+}
+
+impl Format {
+    /// The word that chooses the format.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string())
+    }
+
+    /// What NULL looks like unless the user says otherwise: programs read CSV, people read the others.
+    fn null(self) -> &'static str {
+        match self {
+            Format::Csv | Format::Tsv => "",
+            _ => "NULL",
+        }
+    }
+}
+
+/// Everything that decides how a result looks.
+#[derive(Debug, Clone, Default)]
+pub struct Style {
+    /// The format.
+    pub format: Format,
+    /// The text of NULL, where it is not the format's own.
+    pub null: Option<String>,
+    /// Set when a person looks on: long tables are cut, and wide ones folded to the width.
+    pub screen: Option<Screen>,
+}
+
+/// A terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// Characters in a line.
+    pub width: u16,
+    /// Whether it shows more than ASCII.
+    pub utf8: bool,
+}
+
+impl Style {
+    fn null(&self) -> &str {
+        self.null.as_deref().unwrap_or(self.format.null())
+    }
+}
+
+/// What stops a result from being written.
+pub enum Failure {
+    /// The place it is written to.
+    Io(io::Error),
+    /// The values.
+    Value(Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Io(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Value(error)
+    }
+}
+
+/// Whether the column names are written before the rows; a continued result has them already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    /// They are.
+    Shown,
+    /// They are not, where the format has a header line of its own.
+    Continued,
+}
+
+/// Writes a result.
+pub fn write(out: &mut dyn Write, rows: &Rows, style: &Style, header: Header) -> Result<(), Failure> {
+    match style.format {
+        Format::Table => table::write(out, rows, style),
+        Format::Csv => delimited::csv(out, rows, style.null(), header),
+        Format::Tsv => delimited::tsv(out, rows, style.null(), header),
+        Format::Json => json::array(out, rows),
+        Format::Ndjson => json::lines(out, rows),
+        Format::Markdown => markdown::write(out, rows, style.null()),
+        Format::Line => line::write(out, rows, style.null()),
+    }
+}
+
+/// How many rows a result has.
+fn count(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+/// Calls `each` with the cell texts of every row.
+fn for_each_row(
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    mut each: impl FnMut(Vec<Option<String>>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for batch in batches {
+        let columns = schema.fields().iter().zip(batch.columns());
+        let mut cells =
+            columns.map(|(f, c)| cell::Cells::new(f, c.as_ref())).collect::<millstream::Result<Vec<_>>>()?;
+        for row in 0..batch.num_rows() {
+            each(cells.iter_mut().map(|c| c.text(row)).collect())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

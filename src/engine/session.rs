@@ -1,0 +1,261 @@
+//! A session: statements to outcomes, one after another.
+
+use std::sync::Arc;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::parser::CopyToStatement;
+use datafusion::sql::sqlparser::ast;
+
+use super::catalog::Catalog;
+use super::commit::now;
+use super::core::ask;
+use super::database::Database;
+use super::dml::{self, Dml};
+use super::names::{self, RowNames};
+use super::query::{Cancel, Rows, Runner};
+use super::request::{Commit, Request};
+use super::snapshot::Snapshot;
+use super::subscribe::Subscription;
+use super::transaction::Transaction;
+use super::{ddl, show, verify};
+use crate::error::{Error, Result};
+use crate::sql::bind::Binder;
+use crate::sql::context::at_time;
+use crate::sql::parse::parse;
+use crate::sql::statement::{Explain, Statement};
+
+/// What a statement came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Rows, of a query or a listing.
+    Rows(Rows),
+    /// Done; the tag says what, such as `INSERT 3`.
+    Done {
+        /// What was done.
+        tag: String,
+    },
+    /// Views were compared with their queries.
+    Verified {
+        /// A row per view.
+        rows: Rows,
+        /// Whether all are equal.
+        ok: bool,
+    },
+    /// A view's rows and changes.
+    Subscribed(Subscription),
+}
+
+impl Outcome {
+    pub(super) fn done(tag: impl Into<String>) -> Outcome {
+        Outcome::Done { tag: tag.into() }
+    }
+}
+
+/// Runs statements. A session has at most one transaction open.
+pub struct Session {
+    database: Database,
+    cancel: Cancel,
+    waits_for_sources: bool,
+    transaction: Option<Transaction>,
+}
+
+impl Session {
+    pub(super) fn new(database: Database) -> Self {
+        Session { database, cancel: Cancel::default(), waits_for_sources: false, transaction: None }
+    }
+
+    /// Stops the running statement, from another thread.
+    pub fn cancel(&self) -> Cancel {
+        self.cancel.clone()
+    }
+
+    /// Whether a statement that reads waits until the finite sources declared before it are at their end.
+    pub fn set_wait_for_sources(&mut self, waits: bool) {
+        self.waits_for_sources = waits;
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// What is wrong with the statement, and where. An error within a transaction leaves the transaction open, with
+    /// the statement's own changes undone.
+    pub fn execute(&mut self, sql: &str) -> Result<Outcome> {
+        self.cancel.reset();
+        let span = tracing::debug_span!("execute", sql);
+        let _entered = span.enter();
+        let statement = parse(sql)?;
+        if self.waits_for_sources && reads_rows(&statement) {
+            self.database.wait_for_sources(&self.cancel)?;
+        }
+        let database = self.database.clone();
+        match statement {
+            Statement::Query(query) => self.query(&query).map(Outcome::Rows),
+            Statement::Change(change) => self.change(*change),
+            Statement::Begin => self.begin(),
+            Statement::Commit => self.commit(),
+            Statement::Rollback => self.rollback(),
+            Statement::Copy(copy) => self.copy(&copy),
+            Statement::CreateRelation(create) => {
+                self.outside_transaction("CREATE")?;
+                ddl::create_relation(&database, &create, sql)
+            }
+            Statement::CreateView(create) => {
+                self.outside_transaction("CREATE")?;
+                ddl::create_view(&database, &create, sql)
+            }
+            Statement::Drop(drop) => {
+                self.outside_transaction("DROP")?;
+                ddl::drop(&database, drop)
+            }
+            Statement::Explain(explain) => self.explain(explain),
+            Statement::Subscribe(view) => database.subscribe(&view).map(Outcome::Subscribed),
+            Statement::Verify(view) => {
+                let views = view.map_or_else(|| show::materialized_views(&database), |view| vec![view]);
+                let (rows, ok) = verify::verify(&database, &views, &self.cancel)?;
+                Ok(Outcome::Verified { rows, ok })
+            }
+            Statement::Checkpoint => {
+                database.writable()?;
+                let offset = ask(&database.inner().engine, Request::Checkpoint).wait()?;
+                Ok(Outcome::done(format!("CHECKPOINT {offset}")))
+            }
+            Statement::Show(what) => show::show(&database, &what).map(Outcome::Rows),
+            Statement::Describe(name) => show::describe(&database, &name).map(Outcome::Rows),
+        }
+    }
+
+    fn outside_transaction(&self, what: &str) -> Result<()> {
+        if self.transaction.is_some() {
+            return Err(Error::unsupported(format!("{what} is a commit of its own and cannot be part of a transaction"))
+                .with_hint("COMMIT or ROLLBACK first"));
+        }
+        self.database.writable()
+    }
+
+    fn runner(&self) -> Runner {
+        runner(&self.database, &self.cancel, now())
+    }
+
+    /// The state with the rows of these objects, as the open transaction has changed it.
+    fn snapshot(&mut self, objects: Vec<u32>) -> Result<Arc<Snapshot>> {
+        match &mut self.transaction {
+            Some(transaction) => transaction.snapshot(&self.database, &objects),
+            None => ask(&self.database.inner().engine, |reply| Request::Snapshot(objects, reply)).wait(),
+        }
+    }
+
+    fn query(&mut self, query: &ast::Query) -> Result<Rows> {
+        let plan = self.plan(query)?;
+        self.runner().collect(plan)
+    }
+
+    fn plan(&mut self, query: &ast::Query) -> Result<LogicalPlan> {
+        let catalog = self.catalog();
+        let statement = ast::Statement::Query(Box::new(query.clone()));
+        let reads = names::sources(&catalog, &names::reads(&catalog, statement)?, false);
+        let snapshot = self.snapshot(reads)?;
+        let session = self.database.inner().session.load_full();
+        let names = RowNames { session: &session, snapshot: &snapshot, expand_materialized: false, depth: 0 };
+        Binder::new(&session, &names).query(query)
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        self.database.inner().catalog.load_full()
+    }
+
+    fn change(&mut self, statement: ast::Statement) -> Result<Outcome> {
+        self.database.writable()?;
+        let catalog = self.catalog();
+        let dml = Dml::new(&catalog, statement)?;
+        let verb = dml.verb;
+        let reads = dml::reads(&catalog, &dml)?;
+        let runner = self.runner();
+        if let Some(transaction) = &mut self.transaction {
+            let snapshot = transaction.snapshot(&self.database, &reads)?;
+            let change = dml.evaluate(&runner, &snapshot)?;
+            let rows = transaction.add(&dml.target, change, &reads)?;
+            return Ok(Outcome::done(format!("{verb} {rows}")));
+        }
+        let engine = &self.database.inner().engine;
+        let committed = if dml.depends_on_target() {
+            let evaluate = Box::new(move |snapshot: &Arc<Snapshot>| {
+                Ok(Commit { changes: vec![dml.evaluate(&runner, snapshot)?], ..Commit::default() })
+            });
+            ask(engine, |reply| Request::Evaluate { reads, evaluate, reply }).wait()?
+        } else {
+            let snapshot = if reads.is_empty() {
+                super::constraint::empty_snapshot(catalog, now())
+            } else {
+                ask(engine, |reply| Request::Snapshot(reads, reply)).wait()?
+            };
+            let change = dml.evaluate(&runner, &snapshot)?;
+            self.database.commit(Commit { changes: vec![change], ..Commit::default() }).wait()?
+        };
+        // An update is a row before and a row after.
+        let rows = if verb == "UPDATE" { committed.rows / 2 } else { committed.rows };
+        Ok(Outcome::done(format!("{verb} {rows}")))
+    }
+
+    fn begin(&mut self) -> Result<Outcome> {
+        self.database.writable()?;
+        if self.transaction.is_some() {
+            return Err(Error::input("a transaction is open already").with_hint("COMMIT or ROLLBACK first"));
+        }
+        self.transaction = Some(Transaction::default());
+        Ok(Outcome::done("BEGIN"))
+    }
+
+    fn commit(&mut self) -> Result<Outcome> {
+        let transaction = self.transaction.take().ok_or_else(|| Error::input("no transaction is open"))?;
+        self.database.commit(transaction.into_commit()).wait()?;
+        Ok(Outcome::done("COMMIT"))
+    }
+
+    fn rollback(&mut self) -> Result<Outcome> {
+        self.transaction.take().ok_or_else(|| Error::input("no transaction is open"))?;
+        Ok(Outcome::done("ROLLBACK"))
+    }
+
+    fn copy(&mut self, copy: &CopyToStatement) -> Result<Outcome> {
+        let query = crate::sink::query_of(copy)?;
+        let target = crate::sink::Target::new(copy)?;
+        let plan = self.plan(&query)?;
+        let rows = self.runner().stream(plan, |schema| target.open(schema))?;
+        Ok(Outcome::done(format!("COPY {rows}")))
+    }
+
+    fn explain(&mut self, explain: Explain) -> Result<Outcome> {
+        match explain {
+            Explain::View(name) => show::circuit(&self.database, &name).map(Outcome::Rows),
+            Explain::NewView(create) => ddl::explain_view(&self.database, &create).map(Outcome::Rows),
+            Explain::Query { query, analyze, verbose } => {
+                let plan = self.plan(&query)?;
+                let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
+                let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
+                self.runner().collect(plan).map(Outcome::Rows)
+            }
+        }
+    }
+}
+
+/// Runs batch queries of a database as of a moment.
+pub(super) fn runner(database: &Database, cancel: &Cancel, time: i64) -> Runner {
+    let session: SessionState = at_time(&database.inner().session.load(), time);
+    let threads = database.inner().threads.as_ref().expect("threads last as long as the database");
+    Runner::new(Arc::new(session), threads.handle().clone(), cancel.clone())
+}
+
+/// Whether a statement shows rows that a source may still add to.
+fn reads_rows(statement: &Statement) -> bool {
+    match statement {
+        Statement::Query(_)
+        | Statement::Change(_)
+        | Statement::Copy(_)
+        | Statement::Subscribe(_)
+        | Statement::Verify(_)
+        | Statement::Checkpoint => true,
+        Statement::Explain(explain) => !matches!(explain, Explain::NewView(_)),
+        _ => false,
+    }
+}

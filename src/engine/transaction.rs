@@ -1,0 +1,120 @@
+//! A transaction: statements whose changes become one commit.
+//!
+//! Each statement is evaluated when it is run, over the state at the first one plus the changes of those before it.
+//! COMMIT is refused when a table that UPDATE or DELETE or a query read has been changed by others since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::catalog::Object;
+use super::core::ask;
+use super::database::Database;
+use super::request::{Change, Commit, Request};
+use super::snapshot::{Rows, Snapshot};
+use super::table::{Table, TableChange};
+use crate::delta::Delta;
+use crate::error::{Error, Result};
+
+/// Changes that a transaction may hold.
+const CHANGES_MAX: usize = 100_000;
+
+/// An open transaction.
+#[derive(Default)]
+pub struct Transaction {
+    /// The state that it began from, with the rows that were asked for so far.
+    base: Option<Arc<Snapshot>>,
+    /// Tables as the transaction sees them.
+    tables: BTreeMap<u32, Table>,
+    changes: Vec<Change>,
+    read: BTreeSet<u32>,
+}
+
+impl Transaction {
+    /// The state that a statement of the transaction sees.
+    ///
+    /// # Errors
+    /// When another commit came in between two reads: what they see would not be one state.
+    pub fn snapshot(&mut self, database: &Database, objects: &[u32]) -> Result<Arc<Snapshot>> {
+        let mut state = match &self.base {
+            Some(base) => base.as_ref().clone(),
+            None => self.fetch(database, Vec::new())?.as_ref().clone(),
+        };
+        let missing: Vec<u32> = objects.iter().copied().filter(|o| !state.rows.contains_key(o)).collect();
+        if !missing.is_empty() {
+            let more = self.fetch(database, missing)?;
+            if more.offset != state.offset && !state.rows.is_empty() {
+                return Err(Error::input("another commit came between two statements of the transaction")
+                    .with_hint("ROLLBACK and run it again"));
+            }
+            state.rows.extend(more.rows.iter().map(|(id, rows)| (*id, rows.clone())));
+            (state.offset, state.time) = (more.offset, more.time);
+            state.history = more.history.clone();
+            state.catalog = more.catalog.clone();
+        }
+        self.read.extend(objects);
+        self.base = Some(Arc::new(state.clone()));
+        for (id, table) in &mut self.tables {
+            let set = table.rows();
+            let rows = Rows { schema: set.schema().clone(), chunks: set.snapshot()?, failure: None };
+            state.rows.insert(*id, rows);
+        }
+        Ok(Arc::new(state))
+    }
+
+    fn fetch(&self, database: &Database, objects: Vec<u32>) -> Result<Arc<Snapshot>> {
+        ask(&database.inner().engine, |reply| Request::Snapshot(objects, reply)).wait()
+    }
+
+    /// Adds a statement's change; returns how many rows it changed.
+    ///
+    /// # Errors
+    /// When the change breaks a constraint; it is then not added.
+    pub fn add(&mut self, target: &Arc<Object>, change: Change, reads: &[u32]) -> Result<usize> {
+        if self.changes.len() >= CHANGES_MAX {
+            return Err(Error::Limit(format!("the transaction has {CHANGES_MAX} statements, which is the limit")));
+        }
+        let mut rows = change.len();
+        if let Change::Table { object, change } = &change {
+            if matches!(change, TableChange::Exact(delta) if delta.weights.to_vec(delta.len()).iter().any(|w| *w > 0)) {
+                rows /= 2;
+            }
+            if reads.contains(object) && !self.tables.contains_key(object) {
+                let table = self.table_of(target)?;
+                self.tables.insert(*object, table);
+            }
+            if let Some(table) = self.tables.get_mut(object) {
+                let delta = table.resolve(change)?;
+                table.apply(&delta)?;
+            } else {
+                // Nothing was read of the table yet: should that come later, the rows so far are replayed.
+            }
+        }
+        self.changes.push(change);
+        Ok(rows)
+    }
+
+    /// The table as the transaction sees it so far.
+    fn table_of(&self, target: &Arc<Object>) -> Result<Table> {
+        let mut table = Table::new(target.clone())?;
+        if let Some(rows) = self.base.as_ref().and_then(|base| base.rows.get(&target.id)) {
+            for chunk in &rows.chunks {
+                table.apply(&Delta::insert(chunk.as_ref().clone()))?;
+            }
+        }
+        for change in &self.changes {
+            if let Change::Table { object, change } = change
+                && *object == target.id
+            {
+                let delta = table.resolve(change)?;
+                table.apply(&delta)?;
+            }
+        }
+        Ok(table)
+    }
+
+    /// The commit of all changes.
+    pub fn into_commit(self) -> Commit {
+        let unless_changed = self.base.map(|base| (base.offset, self.read.into_iter().collect()));
+        Commit { changes: self.changes, mark: None, unless_changed }
+    }
+}
