@@ -18,8 +18,11 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 
-/// How many bytes a text chunk is cut from, at most, unless one record is longer.
-pub(super) const CHUNK_BYTES: usize = 4 << 20;
+/// How many bytes a text chunk is cut from, at least, unless the file ends or the chunk is full of rows.
+pub(super) const CHUNK_BYTES: usize = 2 << 20;
+
+/// How far the window is filled when it is. More than a chunk, so that its bytes are moved less often than read.
+const WINDOW_BYTES: usize = 2 * CHUNK_BYTES;
 
 /// The longest record of a text file, in bytes. A longer one is rejected.
 pub(super) const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -98,16 +101,17 @@ impl Input {
 
     /// Reads on until the window holds at least `wanted` unread bytes or the file ends.
     pub(super) fn ensure(&mut self, wanted: usize) -> Result<()> {
+        if self.bytes().len() >= wanted || self.ended {
+            return Ok(());
+        }
         self.window.drain(..self.start);
         self.start = 0;
-        let missing = wanted.saturating_sub(self.window.len());
-        if missing > 0 && !self.ended {
-            let read = match &mut self.reader {
-                Reader::Plain(file) => file.take(missing as u64).read_to_end(&mut self.window),
-                Reader::Gzip(decoder, _) => decoder.take(missing as u64).read_to_end(&mut self.window),
-            };
-            self.ended = read.map_err(|e| Error::io("reading", Path::new(&self.path), &e))? < missing;
-        }
+        let missing = wanted.max(WINDOW_BYTES) - self.window.len();
+        let read = match &mut self.reader {
+            Reader::Plain(file) => file.take(missing as u64).read_to_end(&mut self.window),
+            Reader::Gzip(decoder, _) => decoder.take(missing as u64).read_to_end(&mut self.window),
+        };
+        self.ended = read.map_err(|e| Error::io("reading", Path::new(&self.path), &e))? < missing;
         Ok(())
     }
 
