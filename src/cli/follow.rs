@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use millstream::{Change, Subscription};
+use millstream::{Update, Subscription};
 use rustyline::ExternalPrinter;
 
 use super::output::read_change;
@@ -58,7 +58,7 @@ fn follow(mut subscription: Subscription, style: &Style, mut printer: impl Exter
 }
 
 /// A change as the terminal shows it.
-fn text_of(view: &str, change: Change, style: &Style, header: Header) -> String {
+fn text_of(view: &str, change: Update, style: &Style, header: Header) -> String {
     let (rows, notes) = match read_change(view, change) {
         Ok(read) => read,
         Err(error) => return report::plain(&error),

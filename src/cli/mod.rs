@@ -81,7 +81,7 @@ fn place(database: Option<PathBuf>, durability: &str, readonly: bool) -> String 
 
 /// Opens the database, does the work, waits for what a script has begun, and closes.
 fn with_shell(options: Options, look: &Look, mode: Mode, progress: bool, work: impl FnOnce(&mut Shell) -> Next) -> u8 {
-    let database = match Database::open(options) {
+    let database = match Database::open_with(options) {
         Ok(database) => database,
         Err(error) => {
             report::say(&report::plain(&error));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use millstream::sql::split::{Piece, statements};
-use millstream::{Error, Result, Rows};
+use millstream::{Cancel, Error, Result, query_archive};
 
 use super::interrupt::{Interrupt, Mode};
 use super::output::Output;
@@ -23,7 +23,7 @@ pub fn query(archive: &Path, sql: &str, style: Style) -> u8 {
             return error.exit_code();
         }
     };
-    let printed = rows(archive, piece.text()).map_err(Into::into).and_then(|rows| output.rows(&rows));
+    let printed = query_archive(archive, piece.text(), &Cancel::default()).map_err(Into::into).and_then(|rows| output.rows(&rows));
     let Err(failure) = printed else { return 0 };
     output.discard();
     let Some(error) = output.explain(failure) else { return 0 };
@@ -38,9 +38,4 @@ fn one_statement(sql: &str) -> Result<Piece> {
         (None, _) => Err(Error::input("there is no query")),
         (Some(_), false) => Err(Error::input("`millstream query` takes one query at a time")),
     }
-}
-
-/// To be filled in: the rows of a query over an archive.
-fn rows(archive: &Path, _sql: &str) -> Result<Rows> {
-    Err(Error::unsupported(format!("cannot query {} yet", archive.display())))
 }

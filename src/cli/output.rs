@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use comfy_table::Table;
-use millstream::{Change, Error, Rows};
+use millstream::{Update, Error, Rows};
 
 use super::interrupt::Interrupt;
 use super::render::{self, Failure, Header, Screen, Style};
@@ -70,7 +70,7 @@ impl Output {
     }
 
     /// Prints a change of a view; what was missed or failed goes to standard error.
-    pub fn change(&mut self, view: &str, change: Change) -> Result<(), Failure> {
+    pub fn change(&mut self, view: &str, change: Update) -> Result<(), Failure> {
         let (rows, notes) = read_change(view, change)?;
         for note in notes {
             report::say(&format!("{note}\n"));
@@ -134,17 +134,17 @@ impl Write for Sink {
 ///
 /// # Errors
 /// When Arrow cannot put the columns together.
-pub fn read_change(view: &str, change: Change) -> millstream::Result<(Option<Rows>, Vec<String>)> {
+pub fn read_change(view: &str, change: Update) -> millstream::Result<(Option<Rows>, Vec<String>)> {
     let (offset, batch, weights, errors) = match change {
-        Change::Snapshot { offset, batch } => {
+        Update::Snapshot { offset, batch } => {
             let ones = vec![1; batch.num_rows()];
             return Ok((Some(weighted(offset, &batch, ones)?), Vec::new()));
         }
-        Change::Delta { offset, delta } => {
+        Update::Delta { offset, delta } => {
             let weights = delta.weights.to_vec(delta.len());
             (offset, delta.batch, weights, delta.errors)
         }
-        Change::Missed { from, to } => {
+        Update::Missed { from, to } => {
             let note = format!("warning: view `{view}`: the changes of offsets {from} to {to} were missed");
             return Ok((None, vec![note]));
         }
@@ -194,7 +194,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("name", names)]).unwrap();
         let mut delta = Delta::new(batch, vec![-1, 2]);
         delta.errors = vec![RowError { message: "division by zero".into(), weight: 1 }];
-        let (rows, notes) = read_change("v", Change::Delta { offset: 7, delta }).unwrap();
+        let (rows, notes) = read_change("v", Update::Delta { offset: 7, delta }).unwrap();
         let mut out = Vec::new();
         let style = Style { format: render::Format::Csv, ..Style::default() };
         assert!(render::write(&mut out, &rows.unwrap(), &style, Header::Shown).is_ok());

@@ -80,6 +80,11 @@ impl Weights {
         self.0.as_ref().is_none_or(|w| w.iter().all(|w| *w > 0))
     }
 
+    /// Whether each row is deleted, none inserted.
+    pub fn negated_only(&self) -> bool {
+        self.0.as_ref().is_some_and(|w| w.iter().all(|w| *w < 0))
+    }
+
     /// The weights of some rows.
     pub fn take(&self, rows: &[u32]) -> Self {
         Weights(self.0.as_ref().map(|w| rows.iter().map(|r| w[*r as usize]).collect()))

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::Receiver;
 use datafusion::execution::session_state::SessionState;
 
-use super::catalog::{Catalog, Kind};
+use super::catalog::{Catalog, Kind, Object};
 use super::commit::Group;
 use super::request::{Request, reply};
 use super::snapshot::{Rows, Snapshot};
@@ -109,6 +109,7 @@ impl Core {
             Request::Snapshot(objects, reply) => reply.send(self.snapshot(&objects)),
             Request::Subscribe(view, capacity, reply) => reply.send(self.subscribe(view, capacity)),
             Request::Explain(view, reply) => reply.send(self.explain(view)),
+            Request::ExplainNew(object, reply) => reply.send(self.explain_new(&object)),
             Request::Checkpoint(reply) => reply.send(self.store.checkpoint().map(|()| self.tick.offset)),
         }
     }
@@ -157,6 +158,12 @@ impl Core {
         let node = view.node.clone()?;
         let catalog = &self.catalog;
         Ok(self.circuit.explain(node, &|object| object_name(catalog, object)))
+    }
+
+    fn explain_new(&self, object: &Object) -> Result<Vec<ExplainLine>> {
+        let mut circuit = Circuit::new();
+        let node = self.lower_view(&self.catalog, object, &mut circuit)?;
+        Ok(circuit.explain(node, &|object| object_name(&self.catalog, object)))
     }
 
     fn close(&mut self) -> Result<()> {

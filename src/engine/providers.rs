@@ -12,12 +12,12 @@ use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
     SchemaProvider, Session,
 };
-use datafusion::common::Constraints;
-use datafusion::common::Constraint;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Constraint, Constraints};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::{TableProvider, TableType};
+use datafusion::datasource::{TableProvider, TableType, provider_as_source, source_as_provider};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -179,4 +179,26 @@ pub fn information_schema(catalog: &Catalog, name: &str) -> Result<Option<Arc<dy
     list.register_catalog(crate::sql::CATALOG.into(), Arc::new(database));
     let provider = InformationSchemaProvider::new(Arc::new(list));
     Ok(futures::executor::block_on(provider.table(name))?)
+}
+
+/// The plan with every table in memory cut into batches of one row.
+///
+/// # Errors
+/// When a node cannot be rebuilt, which would be a bug.
+pub fn row_by_row(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let cut = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
+        let provider = source_as_provider(&scan.source)?;
+        let rows: Arc<dyn TableProvider> = match provider.downcast_ref::<Chunks>() {
+            Some(chunks) => Arc::new(Chunks {
+                schema: chunks.schema.clone(),
+                batches: chunks.batches.iter().flat_map(|b| (0..b.num_rows()).map(|row| b.slice(row, 1))).collect(),
+                key: None,
+            }),
+            None => provider,
+        };
+        scan.source = provider_as_source(rows);
+        Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+    })?;
+    Ok(cut.data)
 }

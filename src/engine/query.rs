@@ -8,10 +8,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::{collect, execute_stream};
+use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
+use crate::sink::Writer;
 
 /// How long a waiting statement takes to notice that it was cancelled.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
@@ -76,15 +78,6 @@ impl Runner {
         &self.session
     }
 
-    /// The physical plan of a logical one.
-    ///
-    /// # Errors
-    /// When the plan is not right, or cannot be carried out.
-    pub fn physical(&self, plan: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        let session = self.session.clone();
-        self.run(async move { Ok(session.create_physical_plan(&plan).await?) })
-    }
-
     /// All rows of a plan.
     ///
     /// # Errors
@@ -96,6 +89,36 @@ impl Runner {
             let schema = physical.schema();
             let batches = collect(physical, session.task_ctx()).await?;
             Ok(Rows { schema, batches })
+        })
+    }
+
+    /// The same, in another session.
+    pub fn with_session(&self, session: SessionState) -> Runner {
+        Runner { session: Arc::new(session), ..self.clone() }
+    }
+
+    /// Writes all rows of a plan as they come; returns how many there were.
+    ///
+    /// # Errors
+    /// As [`Runner::collect`], and what the writer meets.
+    pub fn stream(
+        &self,
+        plan: LogicalPlan,
+        open: impl FnOnce(&SchemaRef) -> Result<Writer> + Send + 'static,
+    ) -> Result<usize> {
+        let session = self.session.clone();
+        self.run(async move {
+            let physical = session.create_physical_plan(&plan).await?;
+            let mut writer = open(&physical.schema())?;
+            let mut batches = execute_stream(physical, session.task_ctx())?;
+            let mut rows = 0;
+            while let Some(batch) = batches.next().await {
+                let batch = batch?;
+                rows += batch.num_rows();
+                writer.write(&batch)?;
+            }
+            writer.finish()?;
+            Ok(rows)
         })
     }
 

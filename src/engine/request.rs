@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 
 use arrow::array::RecordBatch;
 
-use super::catalog::{Catalog, Ddl};
+use super::catalog::{Catalog, Ddl, Object};
 use super::snapshot::Snapshot;
 use super::subscribe::Feed;
 use super::table::TableChange;
@@ -90,6 +90,8 @@ pub enum Request {
     Subscribe(u32, usize, Reply<Feed>),
     /// The live circuit of a view.
     Explain(u32, Reply<Vec<ExplainLine>>),
+    /// The circuit that a view would have.
+    ExplainNew(Box<Object>, Reply<Vec<ExplainLine>>),
     /// Seal and archive.
     Checkpoint(Reply<u64>),
     /// Seal, archive, end.

@@ -174,7 +174,7 @@ impl Session {
         if let Some(transaction) = &mut self.transaction {
             let snapshot = transaction.snapshot(&self.database, &reads)?;
             let change = dml.evaluate(&runner, &snapshot)?;
-            let rows = transaction.add(&dml.target, change, &reads)?;
+            let rows = transaction.add(change)?;
             return Ok(Outcome::done(format!("{verb} {rows}")));
         }
         let engine = &self.database.inner().engine;
@@ -221,7 +221,7 @@ impl Session {
         let query = crate::sink::query_of(copy)?;
         let target = crate::sink::Target::new(copy)?;
         let plan = self.plan(&query)?;
-        let rows = self.runner().stream(plan, |schema| target.open(schema))?;
+        let rows = self.runner().stream(plan, move |schema| target.open(schema))?;
         Ok(Outcome::done(format!("COPY {rows}")))
     }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::catalog::Object;
+use super::catalog::Kind;
 use super::core::ask;
 use super::database::Database;
 use super::request::{Change, Commit, Request};
@@ -51,8 +51,11 @@ impl Transaction {
             state.history = more.history.clone();
             state.catalog = more.catalog.clone();
         }
-        self.read.extend(objects);
+        self.read.extend(objects.iter().filter(|id| is_table(&state, **id)));
         self.base = Some(Arc::new(state.clone()));
+        for id in objects {
+            self.overlay(*id)?;
+        }
         for (id, table) in &mut self.tables {
             let set = table.rows();
             let rows = Rows { schema: set.schema().clone(), chunks: set.snapshot()?, failure: None };
@@ -69,47 +72,48 @@ impl Transaction {
     ///
     /// # Errors
     /// When the change breaks a constraint; it is then not added.
-    pub fn add(&mut self, target: &Arc<Object>, change: Change, reads: &[u32]) -> Result<usize> {
+    pub fn add(&mut self, change: Change) -> Result<usize> {
         if self.changes.len() >= CHANGES_MAX {
             return Err(Error::Limit(format!("the transaction has {CHANGES_MAX} statements, which is the limit")));
         }
         let mut rows = change.len();
         if let Change::Table { object, change } = &change {
-            if matches!(change, TableChange::Exact(delta) if delta.weights.to_vec(delta.len()).iter().any(|w| *w > 0)) {
+            if let TableChange::Exact(delta) = change
+                && !delta.weights.negated_only()
+            {
+                // An update is a row before and a row after.
                 rows /= 2;
-            }
-            if reads.contains(object) && !self.tables.contains_key(object) {
-                let table = self.table_of(target)?;
-                self.tables.insert(*object, table);
             }
             if let Some(table) = self.tables.get_mut(object) {
                 let delta = table.resolve(change)?;
                 table.apply(&delta)?;
-            } else {
-                // Nothing was read of the table yet: should that come later, the rows so far are replayed.
             }
         }
         self.changes.push(change);
         Ok(rows)
     }
 
-    /// The table as the transaction sees it so far.
-    fn table_of(&self, target: &Arc<Object>) -> Result<Table> {
-        let mut table = Table::new(target.clone())?;
-        if let Some(rows) = self.base.as_ref().and_then(|base| base.rows.get(&target.id)) {
-            for chunk in &rows.chunks {
-                table.apply(&Delta::insert(chunk.as_ref().clone()))?;
-            }
+    /// Makes a table as the transaction sees it, once it has been read: the rows at the beginning and the changes.
+    fn overlay(&mut self, id: u32) -> Result<()> {
+        let Some(base) = &self.base else { return Ok(()) };
+        let (Some(object), Some(rows)) = (base.catalog.get(id), base.rows.get(&id)) else { return Ok(()) };
+        if object.kind != Kind::Table || self.tables.contains_key(&id) {
+            return Ok(());
+        }
+        let mut table = Table::new(object.clone())?;
+        for chunk in &rows.chunks {
+            table.apply(&Delta::insert(chunk.as_ref().clone()))?;
         }
         for change in &self.changes {
             if let Change::Table { object, change } = change
-                && *object == target.id
+                && *object == id
             {
                 let delta = table.resolve(change)?;
                 table.apply(&delta)?;
             }
         }
-        Ok(table)
+        self.tables.insert(id, table);
+        Ok(())
     }
 
     /// The commit of all changes.
@@ -117,4 +121,8 @@ impl Transaction {
         let unless_changed = self.base.map(|base| (base.offset, self.read.into_iter().collect()));
         Commit { changes: self.changes, mark: None, unless_changed }
     }
+}
+
+fn is_table(state: &Snapshot, id: u32) -> bool {
+    state.catalog.get(id).is_some_and(|object| object.kind == Kind::Table)
 }

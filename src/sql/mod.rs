@@ -15,6 +15,7 @@ pub mod expr;
 pub mod functions;
 pub mod lower;
 pub mod parse;
+pub mod split;
 pub mod statement;
 
 /// The name of the only catalog.

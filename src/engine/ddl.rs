@@ -1,0 +1,435 @@
+//! CREATE and DROP: statements to catalog entries.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::sqlparser::ast;
+
+use super::catalog::{Catalog, Check, Ddl, Kind, Object};
+use super::constraint::{Constraints, defaults};
+use super::core::ask;
+use super::database::Database;
+use super::names::{self, InputNames, canonical_view_plan, view_schema};
+use super::query::Rows;
+use super::request::Request;
+use super::session::Outcome;
+use super::show;
+use crate::error::{Error, Place, Result, nearest};
+use crate::sql::bind::Binder;
+use crate::sql::context::optimize_for_view;
+use crate::sql::parse::{normalize, parse_query};
+use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind};
+
+/// Columns of one stream, table or view.
+const COLUMNS_MAX: usize = 4096;
+/// Names that a declared column may not have: the archive's own columns.
+const RESERVED_COLUMNS: [&str; 3] = ["_offset", "_time", "_weight"];
+
+/// CREATE STREAM and CREATE TABLE.
+pub(super) fn create_relation(database: &Database, create: &CreateRelation, sql: &str) -> Result<Outcome> {
+    let kind = if create.is_stream { Kind::Stream } else { Kind::Table };
+    let tag = format!("CREATE {}", kind.name().to_uppercase());
+    let catalog = database.inner().catalog.load_full();
+    if let Some(existing) = catalog.find(&create.name) {
+        if create.if_not_exists && existing.kind == kind {
+            return Ok(Outcome::done(tag));
+        }
+        return Err(taken(existing));
+    }
+    let session = database.inner().view_session.load_full();
+    let object = relation(&session, &catalog, create, kind, sql)?;
+    let define = {
+        let object = object.clone();
+        move |catalog: &Arc<Catalog>| {
+            if let Some(existing) = catalog.find(&object.name) {
+                return Err(taken(existing));
+            }
+            let object = Object { id: catalog.next_id(), ..object };
+            Ok(vec![Ddl::Create(Box::new(object))])
+        }
+    };
+    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
+    let object = database.inner().catalog.load().expect(&object.name)?.clone();
+    if object.has_source() {
+        database.inner().sources.start(&object, None, &session, &database.inner().engine)?;
+    }
+    Ok(Outcome::done(tag))
+}
+
+fn taken(existing: &Object) -> Error {
+    Error::input(format!("there is a {} `{}` already", existing.kind.name(), existing.name))
+}
+
+fn relation(
+    session: &SessionState,
+    catalog: &Catalog,
+    create: &CreateRelation,
+    kind: Kind,
+    sql: &str,
+) -> Result<Object> {
+    let options = absolute_path(&create.options)?;
+    if options.contains_key("connector") {
+        crate::source::check(&options)?;
+    } else if let Some(option) = options.keys().next() {
+        let hint = match nearest(option, ["connector"]) {
+            Some(_) => "did you mean `connector`?".to_string(),
+            None => "options describe a source, which begins with connector = 'file'".to_string(),
+        };
+        return Err(Error::input(format!("{} `{}`: option `{option}` without a connector", kind.name(), create.name)).with_hint(hint));
+    }
+    let facts = HashMap::new();
+    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let (schema, found) = match &create.columns {
+        Some(columns) => (Binder::new(session, &names).schema(columns.clone())?, None),
+        None if options.contains_key("connector") => {
+            let schema = crate::source::infer(&options)?;
+            (schema.clone(), Some(schema))
+        }
+        None => {
+            return Err(Error::input(format!("{} `{}` has no columns", kind.name(), create.name))
+                .with_hint("list them, or name a file to take them from: WITH (connector = 'file', path = '...')"));
+        }
+    };
+    let mut parts = Parts { key: Vec::new(), defaults: Vec::new(), checks: Vec::new(), table: &create.name };
+    parts.defaults = vec![None; schema.fields().len()];
+    for (at, column) in create.columns.iter().flatten().enumerate() {
+        parts.column(at, column, &schema)?;
+    }
+    for constraint in &create.constraints {
+        parts.constraint(constraint, &schema)?;
+    }
+    check_columns(&create.name, &schema)?;
+    if kind == Kind::Stream && !parts.key.is_empty() {
+        return Err(Error::input(format!("stream `{}` cannot have a primary key: its events are kept as they come", create.name))
+            .with_hint("CREATE TABLE keeps one row for each key"));
+    }
+    let sql = match found {
+        Some(schema) => with_columns(create, kind, &schema),
+        None => sql.trim().trim_end_matches(';').trim_end().to_string(),
+    };
+    let Parts { key, defaults: texts, checks, .. } = parts;
+    let object = Object {
+        id: 0,
+        name: create.name.clone(),
+        kind,
+        schema,
+        key,
+        defaults: if texts.iter().any(Option::is_some) { texts } else { Vec::new() },
+        checks,
+        options: options.clone(),
+        query: None,
+        reads: BTreeSet::new(),
+        sql,
+    };
+    defaults(session, &object)?;
+    Constraints::new(session, &object)?;
+    if object.has_source() {
+        // Finds out now whether the source can be opened.
+        crate::source::open(&options, &crate::sql::lower::nullable(&object.schema), None)?;
+    }
+    Ok(object)
+}
+
+/// The statement with the columns that were found in the source.
+fn with_columns(create: &CreateRelation, kind: Kind, schema: &Schema) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let columns: Vec<String> =
+        schema.fields().iter().map(|f| format!("{} {}", quoted(f.name()), show::type_name(f.data_type()))).collect();
+    let options: Vec<String> =
+        create.options.iter().map(|(k, v)| format!("'{k}' = '{}'", v.replace('\'', "''"))).collect();
+    format!(
+        "CREATE {} {} ({}) WITH ({})",
+        kind.name().to_uppercase(),
+        quoted(&create.name),
+        columns.join(", "),
+        options.join(", ")
+    )
+}
+
+/// A source's path is meant from where the program stands when the statement is run, and still when it is resumed.
+fn absolute_path(options: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    let mut options = options.clone();
+    if let Some(path) = options.get_mut("path") {
+        let absolute = std::path::absolute(&*path).map_err(|e| Error::io("finding", Path::new(&*path), &e))?;
+        *path = absolute.to_string_lossy().into_owned();
+    }
+    Ok(options)
+}
+
+fn check_columns(name: &str, schema: &Schema) -> Result<()> {
+    if schema.fields().len() > COLUMNS_MAX {
+        return Err(Error::Limit(format!("`{name}` has {} columns and the limit is {COLUMNS_MAX}", schema.fields().len())));
+    }
+    if schema.fields().is_empty() {
+        return Err(Error::input(format!("`{name}` has no columns")));
+    }
+    let mut seen = BTreeSet::new();
+    for field in schema.fields() {
+        if !seen.insert(field.name()) {
+            return Err(Error::input(format!("`{name}` has two columns `{}`", field.name())));
+        }
+        if RESERVED_COLUMNS.contains(&field.name().as_str()) {
+            return Err(Error::input(format!("`{name}`: the column name `{}` is used by the archive", field.name())));
+        }
+        check_type(field)?;
+    }
+    Ok(())
+}
+
+fn check_type(field: &Field) -> Result<()> {
+    match field.data_type() {
+        DataType::Null | DataType::Union(..) | DataType::RunEndEncoded(..) | DataType::Dictionary(..) => {
+            Err(Error::unsupported(format!("column `{}` of type {}", field.name(), field.data_type())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a CREATE says beside the types of columns.
+struct Parts<'a> {
+    table: &'a str,
+    key: Vec<usize>,
+    defaults: Vec<Option<String>>,
+    checks: Vec<Check>,
+}
+
+impl Parts<'_> {
+    fn column(&mut self, at: usize, column: &ast::ColumnDef, schema: &SchemaRef) -> Result<()> {
+        for option in &column.options {
+            match &option.option {
+                ast::ColumnOption::Null | ast::ColumnOption::NotNull | ast::ColumnOption::Comment(_) => {}
+                ast::ColumnOption::Default(expr) => self.defaults[at] = Some(expr.to_string()),
+                ast::ColumnOption::PrimaryKey(_) => self.set_key(vec![at])?,
+                ast::ColumnOption::Check(check) => self.check(option.name.as_ref(), &check.expr),
+                other => {
+                    return Err(Error::unsupported(format!("column `{}`: {other}", schema.field(at).name())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn constraint(&mut self, constraint: &ast::TableConstraint, schema: &SchemaRef) -> Result<()> {
+        match constraint {
+            ast::TableConstraint::PrimaryKey(key) => {
+                let columns = key.columns.iter().map(|column| match &column.column.expr {
+                    ast::Expr::Identifier(ident) => {
+                        let name = normalize(ident);
+                        schema.index_of(&name).map_err(|_| {
+                            let names = schema.fields().iter().map(|f| f.name().as_str());
+                            let error = Error::input(format!("`{}`: the primary key names no column `{name}`", self.table));
+                            match nearest(&name, names) {
+                                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                                None => error,
+                            }
+                        })
+                    }
+                    other => Err(Error::unsupported(format!("a primary key of the expression {other}"))),
+                });
+                let columns = columns.collect::<Result<Vec<_>>>()?;
+                self.set_key(columns)
+            }
+            ast::TableConstraint::Check(check) => {
+                self.check(check.name.as_ref(), &check.expr);
+                Ok(())
+            }
+            other => Err(Error::unsupported(format!("`{}`: {other} is not enforced", self.table))),
+        }
+    }
+
+    fn set_key(&mut self, columns: Vec<usize>) -> Result<()> {
+        if !self.key.is_empty() {
+            return Err(Error::input(format!("`{}` has two primary keys", self.table)));
+        }
+        self.key = columns;
+        Ok(())
+    }
+
+    fn check(&mut self, name: Option<&ast::Ident>, expr: &ast::Expr) {
+        let name = name.map_or_else(|| expr.to_string(), normalize);
+        self.checks.push(Check { name, text: expr.to_string() });
+    }
+}
+
+/// CREATE [OR REPLACE] [MATERIALIZED] VIEW.
+pub(super) fn create_view(database: &Database, create: &CreateView, sql: &str) -> Result<Outcome> {
+    let kind = if create.materialized { Kind::MaterializedView } else { Kind::View };
+    let tag = format!("CREATE {}", kind.name().to_uppercase());
+    if let Some(option) = create.options.keys().next() {
+        return Err(Error::input(format!("view `{}`: no option `{option}`", create.name)));
+    }
+    let session = database.inner().view_session.load_full();
+    let (create, sql) = (create.clone(), sql.trim().trim_end_matches(';').trim_end().to_string());
+    let define = move |catalog: &Arc<Catalog>| define_view(&session, catalog, &create, kind, sql);
+    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
+    Ok(Outcome::done(tag))
+}
+
+fn define_view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Kind, sql: String) -> Result<Vec<Ddl>> {
+    let existing = catalog.find(&create.name).cloned();
+    let mut entries = Vec::new();
+    let mut dependents = Vec::new();
+    if let Some(existing) = &existing {
+        let replaceable = matches!(existing.kind, Kind::View | Kind::MaterializedView);
+        if create.if_not_exists && replaceable {
+            return Ok(Vec::new());
+        }
+        if !create.or_replace || !replaceable {
+            return Err(taken(existing));
+        }
+        dependents = catalog.dependents(existing.id);
+        entries.push(Ddl::Drop(dependents.iter().rev().map(|o| o.id).chain([existing.id]).collect()));
+    }
+    let mut object = view(session, catalog, create, kind, sql)?;
+    let cyclic = |id: &u32| existing.as_ref().is_some_and(|e| e.id == *id) || dependents.iter().any(|d| d.id == *id);
+    if object.reads.iter().any(cyclic) {
+        return Err(Error::input(format!("view `{}` would read itself", create.name)));
+    }
+    object.id = catalog.next_id();
+    let mut after = catalog.clone();
+    entries.iter().try_for_each(|e| after.apply(e))?;
+    let mut replaced = vec![(existing.as_ref().map(|e| e.id), object.id)];
+    let create_new = Ddl::Create(Box::new(object));
+    after.apply(&create_new)?;
+    entries.push(create_new);
+    for dependent in &dependents {
+        let mut remade = dependent.as_ref().clone();
+        remade.reads = remade
+            .reads
+            .iter()
+            .map(|read| replaced.iter().find(|(old, _)| *old == Some(*read)).map_or(*read, |(_, new)| *new))
+            .collect();
+        let plan = check_view(session, &after, &remade).map_err(|e| {
+            Error::input(format!("`{}` reads `{}` and would no longer work: {e}", remade.name, create.name))
+                .with_hint(format!("DROP VIEW {} first", remade.name))
+        })?;
+        remade.schema = plan;
+        replaced.push((Some(dependent.id), remade.id));
+        let entry = Ddl::Create(Box::new(remade));
+        after.apply(&entry)?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// A view's object, without its id, once its query has been found right.
+fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Kind, sql: String) -> Result<Object> {
+    let at = create.query_place;
+    let moved = |error: Error| move_place(error, at);
+    let query = parse_query(&create.query).map_err(moved)?;
+    let facts = HashMap::new();
+    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let plan = Binder::new(session, &names).query(&query).map_err(moved)?;
+    let plan = if create.columns.is_empty() {
+        plan
+    } else {
+        names::rename(plan, create.columns.iter().map(String::as_str))
+            .map_err(|e| Error::input(format!("view `{}`: {e}", create.name)))?
+    };
+    let analyzed = optimize_for_view(session, crate::sql::canonical::canonical(plan)?).map_err(moved)?;
+    let schema = view_schema(analyzed.schema())?;
+    for field in schema.fields() {
+        check_type(field)?;
+    }
+    Ok(Object {
+        id: 0,
+        name: create.name.clone(),
+        kind,
+        schema,
+        key: Vec::new(),
+        defaults: Vec::new(),
+        checks: Vec::new(),
+        options: create.options.clone(),
+        query: Some(create.query.clone()),
+        reads: names::reads(catalog, ast::Statement::Query(query))?,
+        sql,
+    })
+}
+
+fn check_view(session: &SessionState, catalog: &Catalog, object: &Object) -> Result<SchemaRef> {
+    let facts = HashMap::new();
+    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
+    view_schema(plan.schema())
+}
+
+/// A place within the query as a place within the statement.
+fn move_place(mut error: Error, start: Place) -> Error {
+    if let Error::Input(e) | Error::Unsupported(e) = &mut error
+        && let Some(place) = &mut e.place
+    {
+        if place.line == 1 {
+            place.column += start.column - 1;
+        }
+        place.line += start.line - 1;
+    }
+    error
+}
+
+/// EXPLAIN CREATE MATERIALIZED VIEW.
+pub(super) fn explain_view(database: &Database, create: &CreateView) -> Result<Rows> {
+    let session = database.inner().view_session.load_full();
+    let catalog = database.inner().catalog.load_full();
+    let object = view(&session, &catalog, create, Kind::MaterializedView, String::new())?;
+    let lines = ask(&database.inner().engine, |reply| Request::ExplainNew(Box::new(object), reply)).wait()?;
+    show::circuit_rows(&lines)
+}
+
+/// DROP.
+pub(super) fn drop(database: &Database, drop: Drop) -> Result<Outcome> {
+    let tag = match drop.kind {
+        DropKind::Stream => "DROP STREAM",
+        DropKind::Table => "DROP TABLE",
+        DropKind::View => "DROP VIEW",
+        DropKind::MaterializedView => "DROP MATERIALIZED VIEW",
+    };
+    let define = move |catalog: &Arc<Catalog>| define_drop(catalog, &drop);
+    let before = database.inner().catalog.load_full();
+    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
+    let after = database.inner().catalog.load();
+    for object in before.objects().filter(|o| o.has_source() && after.get(o.id).is_none()) {
+        database.inner().sources.forget(object.id);
+    }
+    Ok(Outcome::done(tag))
+}
+
+fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
+    let mut ids: Vec<u32> = Vec::new();
+    for name in &drop.names {
+        let object = match (catalog.find(name), drop.if_exists) {
+            (Some(object), _) => object,
+            (None, true) => continue,
+            (None, false) => catalog.expect(name)?,
+        };
+        let fits = match drop.kind {
+            DropKind::Stream => object.kind == Kind::Stream,
+            DropKind::Table => object.kind == Kind::Table,
+            DropKind::View => matches!(object.kind, Kind::View | Kind::MaterializedView),
+            DropKind::MaterializedView => object.kind == Kind::MaterializedView,
+        };
+        if !fits {
+            let kind = object.kind.name();
+            return Err(Error::input(format!("`{name}` is a {kind}")).with_hint(format!("DROP {} {name}", kind.to_uppercase())));
+        }
+        for dependent in catalog.dependents(object.id).iter().rev() {
+            if !ids.contains(&dependent.id) {
+                ids.push(dependent.id);
+            }
+        }
+        ids.retain(|id| *id != object.id);
+        ids.push(object.id);
+    }
+    if !drop.cascade {
+        let named = |id: &u32| catalog.get(*id).is_some_and(|o| drop.names.contains(&o.name));
+        let others: Vec<&str> =
+            ids.iter().filter(|id| !named(id)).filter_map(|id| Some(catalog.get(*id)?.name.as_str())).collect();
+        if !others.is_empty() {
+            return Err(Error::input(format!("`{}` is read by {}", drop.names.join("`, `"), crate::error::list(&others)))
+                .with_hint("DROP ... CASCADE drops them too"));
+        }
+    }
+    Ok(if ids.is_empty() { Vec::new() } else { vec![Ddl::Drop(ids)] })
+}

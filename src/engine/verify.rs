@@ -1,0 +1,108 @@
+//! VERIFY: a view against its query, run by the batch engine over the log's rows.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+use super::catalog::{Kind, Object};
+use super::core::ask;
+use super::database::Database;
+use super::names::{RowNames, canonical_view_plan, sources};
+use super::query::{Cancel, Rows, Runner};
+use super::request::Request;
+use super::session::runner;
+use super::show::table;
+use super::snapshot::Snapshot;
+use crate::delta::{Delta, consolidate};
+use crate::error::{Error, Result};
+use crate::operators::eval::show_row;
+use crate::operators::project::batch as with_schema;
+
+/// Compares views with their queries: a row for each, and whether all are equal.
+///
+/// # Errors
+/// When there is no such view or the comparison was cancelled. A view that differs is no error.
+pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<(Rows, bool)> {
+    let mut all_ok = true;
+    let (mut names, mut rows, mut offsets, mut times, mut results) = (vec![], vec![], vec![], vec![], vec![]);
+    for name in views {
+        let started = Instant::now();
+        let object = database.inner().catalog.load().expect(name)?.clone();
+        if object.kind != Kind::MaterializedView {
+            return Err(Error::input(format!("`{name}` is a {}; only a materialized view can be verified", object.kind.name())));
+        }
+        let mut needed = sources(&database.inner().catalog.load(), &BTreeSet::from([object.id]), true);
+        needed.push(object.id);
+        let snapshot = ask(&database.inner().engine, |reply| Request::Snapshot(needed, reply)).wait()?;
+        let runner = runner(database, cancel, snapshot.time);
+        let result = compare(&runner, &snapshot, &object)?;
+        all_ok &= result.is_none();
+        names.push(name.clone());
+        rows.push(snapshot.rows.get(&object.id).map(|r| r.len() as i64));
+        offsets.push(snapshot.offset as i64);
+        times.push(started.elapsed().as_millis() as i64);
+        results.push(result.unwrap_or_else(|| "ok".into()));
+    }
+    let rows = table(vec![
+        ("view", Arc::new(StringArray::from(names)) as ArrayRef),
+        ("rows", Arc::new(Int64Array::from(rows))),
+        ("offset", Arc::new(Int64Array::from(offsets))),
+        ("ms", Arc::new(Int64Array::from(times))),
+        ("result", Arc::new(StringArray::from(results))),
+    ])?;
+    Ok((rows, all_ok))
+}
+
+/// What differs, in words; nothing where the view is right.
+fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Option<String>> {
+    let view = snapshot.rows.get(&object.id).ok_or_else(|| Error::Internal("the view was dropped".into()))?;
+    let batch = batch_rows(runner, snapshot, object);
+    match (&view.failure, batch) {
+        (_, Err(error @ (Error::Cancelled | Error::Limit(_) | Error::Corrupt { .. } | Error::Io { .. }))) => Err(error),
+        (Some(_), Err(_)) => Ok(None),
+        (Some(failure), Ok(_)) => Ok(Some(format!("the view fails ({failure}) and its query does not"))),
+        (None, Err(error)) => Ok(Some(format!("the query fails ({error}) and the view does not"))),
+        (None, Ok(batch)) => {
+            let mut parts: Vec<Delta> = Vec::new();
+            for b in &batch.batches {
+                parts.push(Delta::insert(with_schema(&view.schema, b.columns().to_vec(), b.num_rows())?));
+            }
+            for chunk in &view.chunks {
+                parts.push(Delta::insert(chunk.as_ref().clone()).negate());
+            }
+            let difference = consolidate(&Delta::concat(&view.schema, &parts)?)?;
+            Ok((difference.len() > 0).then(|| describe(&difference)))
+        }
+    }
+}
+
+fn describe(difference: &Delta) -> String {
+    let weights = difference.weights.to_vec(difference.len());
+    let missing: i64 = weights.iter().filter(|w| **w > 0).sum();
+    let extra: i64 = -weights.iter().filter(|w| **w < 0).sum::<i64>();
+    let (word, row) = match weights.iter().position(|w| *w > 0) {
+        Some(row) => ("missing", row),
+        None => ("extra", 0),
+    };
+    let example = show_row(&difference.batch, row);
+    format!("DIFFERS: {missing} rows missing, {extra} rows extra, such as the {word} {example}")
+}
+
+/// The rows of a view's query in batch. An expression may fail for a whole batch because of a row that a condition
+/// beside it leaves out; run row by row it then does not, which is what counts.
+fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Rows> {
+    let session = runner.session();
+    let names = RowNames { session, snapshot, expand_materialized: true, depth: 0 };
+    let plan = canonical_view_plan(session, &names, object)?;
+    match runner.collect(plan.clone()) {
+        Err(Error::Input(_)) => {
+            let mut alone = session.clone();
+            *alone.config_mut() = alone.config().clone().with_batch_size(1);
+            let plan = crate::engine::providers::row_by_row(plan)?;
+            runner.with_session(alone).collect(plan)
+        }
+        result => result,
+    }
+}
