@@ -11,6 +11,7 @@
 //! ```
 
 pub mod arena;
+pub mod byte_array;
 pub mod chains;
 pub mod columns;
 pub mod hash;
@@ -182,7 +183,7 @@ impl Delta {
         let mut errors = Vec::new();
         for delta in deltas {
             errors.extend(delta.errors.iter().cloned());
-            if delta.len() > 0 {
+            if delta.batch.num_rows() > 0 {
                 parts.push(delta);
             }
         }

@@ -4,5 +4,5 @@ pub mod aggregate;
 pub mod exact;
 pub mod join;
 #[cfg(test)]
-pub mod testing;
+mod testing;
 pub mod topk;
