@@ -9,16 +9,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayData, ArrayRef, BinaryArray, BinaryViewBuilder, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray,
-    LargeStringArray, StringArray, make_array,
-};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
+use arrow::array::{ArrayData, ArrayRef, BooleanArray, make_array};
+use arrow::buffer::{Buffer, NullBuffer};
 use arrow::compute;
 use arrow::datatypes::{ArrowNativeType, DataType, i256};
 use arrow::row::RowConverter;
 
 use super::arena::Arena;
+use super::byte_array::byte_array;
 use super::values::{Layout, Reader, Values, Zeros, converter};
 use crate::error::{Error, Result};
 
@@ -315,61 +313,69 @@ fn pick<T: ArrowNativeType>(store: &[T], ids: &[u32]) -> Buffer {
     Buffer::from_vec(ids.iter().map(|id| store[*id as usize]).collect::<Vec<T>>())
 }
 
-/// An array of text or binary type from byte slices; slices of NULL rows are taken as they are.
-///
-/// # Errors
-/// [`Error::Limit`] when a type with 32-bit offsets gets 2 GiB or more.
-pub fn byte_array<'a>(
-    data_type: &DataType,
-    values: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
-    nulls: Option<NullBuffer>,
-) -> Result<ArrayRef> {
-    let length: usize = values.clone().map(<[u8]>::len).sum();
-    if matches!(data_type, DataType::Utf8 | DataType::Binary) && length > i32::MAX as usize {
-        return Err(Error::Limit(format!("a column of {length} bytes of {data_type} in one batch; the most is 2 GiB")));
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, FixedSizeBinaryArray, Int64Array, StringArray, StructArray};
+    use arrow::compute::cast;
+    use arrow::datatypes::{Field, IntervalUnit, TimeUnit};
+
+    use super::*;
+
+    fn arrays() -> Vec<ArrayRef> {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(0), Some(7), Some(7)]));
+        let texts = ["a", "", "a text longer than twelve bytes", "b"];
+        let texts: ArrayRef = Arc::new(StringArray::from_iter(texts.into_iter().map(Some).chain([None])));
+        let to = |array: &ArrayRef, data_type: DataType| cast(array, &data_type).unwrap();
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+        let fields = vec![Field::new("n", DataType::Int64, true), Field::new("t", dictionary.clone(), true)];
+        let parts = vec![numbers.clone(), to(&texts, dictionary.clone())];
+        let nulls = NullBuffer::from(vec![true, true, false, true, true]);
+        let bytes = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+            [Some([1, 2]), None, Some([0, 0]), None, Some([3, 4])].into_iter(),
+            2,
+        );
+        vec![
+            to(&numbers, DataType::Boolean),
+            to(&numbers, DataType::UInt8),
+            to(&numbers, DataType::Float16),
+            to(&numbers, DataType::Date32),
+            to(&numbers, DataType::Timestamp(TimeUnit::Millisecond, Some("Europe/Berlin".into()))),
+            to(&numbers, DataType::Decimal128(30, 2)),
+            to(&numbers, DataType::Decimal256(60, 2)),
+            to(&to(&numbers, DataType::Duration(TimeUnit::Second)), DataType::Interval(IntervalUnit::MonthDayNano)),
+            to(&numbers, DataType::new_list(DataType::Float64, true)),
+            to(&texts, DataType::LargeUtf8),
+            to(&texts, DataType::Utf8View),
+            to(&texts, DataType::Binary),
+            to(&to(&texts, DataType::Binary), DataType::BinaryView),
+            to(&texts, dictionary),
+            Arc::new(bytes.unwrap()),
+            Arc::new(StructArray::new(fields.into(), parts, Some(nulls))),
+            texts,
+            numbers,
+        ]
     }
-    if matches!(data_type, DataType::Utf8View | DataType::BinaryView) {
-        let mut builder = BinaryViewBuilder::with_capacity(values.len());
-        for (row, value) in values.enumerate() {
-            let valid = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-            builder.append_option(valid.then_some(value));
+
+    #[test]
+    fn every_type_comes_back_as_it_was() {
+        let arrays = arrays();
+        let types: Vec<DataType> = arrays.iter().map(|array| array.data_type().clone()).collect();
+        let mut columns = Columns::new(&types, Zeros::Kept).unwrap();
+        let readers = columns.read(&arrays).unwrap();
+        let mut ids = Vec::new();
+        columns.append(&readers, &[4, 3, 2], &mut ids).unwrap();
+        columns.free(0);
+        columns.free(2);
+        columns.append(&readers, &[0, 1, 2, 4], &mut ids).unwrap();
+        assert_eq!(ids, [0, 1, 2, 2, 0, 3, 4]);
+        for (id, row) in [(0, 1), (1, 3), (2, 0), (3, 2), (4, 4)] {
+            assert!(columns.equal(id, &readers, row));
+            assert!(!columns.equal(id, &readers, (row + 1) % 5));
         }
-        let array = builder.finish();
-        return Ok(match data_type {
-            DataType::Utf8View => Arc::new(array.to_string_view()?),
-            _ => Arc::new(array),
-        });
+        let back = columns.gather(&[2, 0, 3, 1, 4]).unwrap();
+        for (back, array) in back.iter().zip(&arrays) {
+            assert_eq!(back, array, "{}", array.data_type());
+        }
+        assert_eq!(columns.len(), 5);
     }
-    let mut data = Vec::with_capacity(length);
-    let lengths = values.clone().map(<[u8]>::len);
-    Ok(match data_type {
-        DataType::FixedSizeBinary(width) => {
-            // A NULL holds no bytes here, but takes its width in Arrow.
-            let rows = values.len();
-            values.for_each(|value| {
-                data.extend_from_slice(value);
-                data.resize(data.len() + (*width as usize - value.len()), 0);
-            });
-            if *width == 0 {
-                return Ok(Arc::new(FixedSizeBinaryArray::try_new_with_len(0, Buffer::from_vec(data), nulls, rows)?));
-            }
-            Arc::new(FixedSizeBinaryArray::try_new(*width, Buffer::from_vec(data), nulls)?)
-        }
-        DataType::Utf8 | DataType::Binary => {
-            let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-            values.for_each(|value| data.extend_from_slice(value));
-            match data_type {
-                DataType::Utf8 => Arc::new(StringArray::try_new(offsets, Buffer::from_vec(data), nulls)?),
-                _ => Arc::new(BinaryArray::try_new(offsets, Buffer::from_vec(data), nulls)?),
-            }
-        }
-        _ => {
-            let offsets = OffsetBuffer::<i64>::from_lengths(lengths);
-            values.for_each(|value| data.extend_from_slice(value));
-            match data_type {
-                DataType::LargeUtf8 => Arc::new(LargeStringArray::try_new(offsets, Buffer::from_vec(data), nulls)?),
-                _ => Arc::new(LargeBinaryArray::try_new(offsets, Buffer::from_vec(data), nulls)?),
-            }
-        }
-    })
 }

@@ -271,11 +271,11 @@ mod tests {
         let mut index = KeyIndex::new(&[DataType::Int32], Zeros::Folded).unwrap();
         let keys: ArrayRef = Arc::new(Int32Array::from(vec![Some(-7), None, Some(9), Some(-7), None]));
         let mut ids = Vec::new();
-        assert_eq!(index.intern(&[keys.clone()], 5, &mut ids).unwrap(), [0, 1, 2]);
+        assert_eq!(index.intern(std::slice::from_ref(&keys), 5, &mut ids).unwrap(), [0, 1, 2]);
         assert_eq!(ids, [0, 1, 2, 0, 1]);
         index.remove(1);
         index.remove(0);
-        index.find(&[keys.clone()], 5, &mut ids).unwrap();
+        index.find(std::slice::from_ref(&keys), 5, &mut ids).unwrap();
         assert_eq!(ids, [ABSENT, ABSENT, 2, ABSENT, ABSENT]);
         index.intern(&[keys.slice(1, 3)], 3, &mut ids).unwrap();
         assert_eq!(ids, [0, 2, 1]);

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod arena;
+pub mod byte_array;
 pub mod chains;
 pub mod columns;
 mod consolidate;
@@ -190,7 +191,7 @@ impl Delta {
         let mut errors = Vec::new();
         for delta in deltas {
             errors.extend(delta.errors.iter().cloned());
-            if delta.len() > 0 {
+            if delta.batch.num_rows() > 0 {
                 parts.push(delta);
             }
         }

@@ -166,15 +166,15 @@ impl Side {
         for (row, key) in key_ids.iter().enumerate() {
             let weight = delta.weights.get(row);
             for id in chains.rows(*key) {
+                if before + matches.rows.len() == OUTPUT_ROWS_MAX {
+                    return Err(Error::Limit(format!(
+                        "one change would put out more than {OUTPUT_ROWS_MAX} rows (reached at row {row} of {})",
+                        delta.len()
+                    )));
+                }
                 matches.rows.push(row as u32);
                 matches.ids.push(id);
                 matches.weights.push(weight * self.rows.weight(id));
-            }
-            if before + matches.rows.len() > OUTPUT_ROWS_MAX {
-                return Err(Error::Limit(format!(
-                    "one change would put out more than {OUTPUT_ROWS_MAX} rows (reached at row {row} of {})",
-                    delta.len()
-                )));
             }
         }
         Ok(matches)

@@ -122,7 +122,13 @@ impl TopK {
             changes.insert(Box::default(), total);
         } else {
             let rows = self.converter.convert_columns(&columns)?;
+            let full = self.append_only && self.before.total >= self.skip && self.window.total >= self.fetch;
+            let last = if full { self.window.last() } else { None };
             for (row, encoded) in rows.iter().enumerate() {
+                // Behind a full window that only ever improves: of no use.
+                if last.is_some_and(|last| encoded.data() >= last) {
+                    continue;
+                }
                 let weight = delta.weights.get(row);
                 match changes.get_mut(encoded.data()) {
                     Some(net) => *net += weight,
@@ -219,6 +225,9 @@ impl Operator for TopK {
     }
 
     fn step(&mut self, inputs: &[&Delta], _tick: &Tick) -> Result<Delta> {
+        if self.append_only && !inputs[0].weights.is_append() {
+            return Err(Error::Internal(format!("{self}: a row was deleted from an append-only input")));
+        }
         let mut moved = Changes::new();
         let (inserted, deleted): (Changes, Changes) =
             self.changes(inputs[0])?.into_iter().partition(|(_, weight)| *weight > 0);

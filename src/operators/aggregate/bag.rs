@@ -13,7 +13,7 @@ pub enum Bag<K> {
     /// Up to [`FEW_MAX`] values in ascending order.
     Few(Vec<(K, i64)>),
     /// More.
-    Many(Box<BTreeMap<K, i64>>),
+    Many(BTreeMap<K, i64>),
 }
 
 impl<K> Default for Bag<K> {
@@ -40,7 +40,7 @@ impl<K: Ord> Bag<K> {
                 Err(at) => {
                     few.insert(at, (make(value), weight));
                     if few.len() > FEW_MAX {
-                        *self = Bag::Many(Box::new(std::mem::take(few).into_iter().collect()));
+                        *self = Bag::Many(std::mem::take(few).into_iter().collect());
                     }
                 }
             },

@@ -18,7 +18,7 @@ use arrow::datatypes::DataType;
 
 use super::bag::Bag;
 use super::state::{Change, Output, State};
-use crate::delta::columns::byte_array;
+use crate::delta::byte_array::byte_array;
 use crate::delta::values::{Layout, Reader, Values, Zeros};
 use crate::error::Result;
 

@@ -75,6 +75,7 @@ pub struct Aggregate {
     index: KeyIndex,
     groups: Vec<Group>,
     states: Vec<Box<dyn State>>,
+    append_only: bool,
     epoch: u32,
     started: bool,
     ids: Vec<u32>,
@@ -123,7 +124,7 @@ impl Aggregate {
             groups.push(Group::default());
             states.iter_mut().for_each(|state| state.grow(1));
         }
-        Ok(Aggregate { input, output, keys, calls, index, groups, states, epoch: 0, started: false, ids })
+        Ok(Aggregate { input, output, keys, calls, index, groups, states, append_only, epoch: 0, started: false, ids })
     }
 
     /// Whether a call of these argument types has an incremental state. `output` is the call's type in DataFusion.
@@ -213,6 +214,9 @@ impl Operator for Aggregate {
 
     fn step(&mut self, inputs: &[&Delta], _tick: &Tick) -> Result<Delta> {
         let delta = inputs[0];
+        if self.append_only && !delta.weights.is_append() {
+            return Err(Error::Internal(format!("{self}: a row was deleted from an append-only input")));
+        }
         let touched = self.touch(delta)?;
         if touched.groups.is_empty() {
             return Ok(Delta { errors: delta.errors.clone(), ..Delta::empty(self.output.clone()) });

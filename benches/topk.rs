@@ -1,0 +1,57 @@
+//! The first 100 of a stream of rows by an i64, 10,000 rows a step: append-only, and with a deletion for each insertion.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use millstream::circuit::{Operator, Tick};
+use millstream::delta::Delta;
+use millstream::operators::topk::{SortKey, TopK};
+
+const STEP: usize = 10_000;
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, true), Field::new("x", DataType::Int64, true)]))
+}
+
+fn delta(start: usize) -> Delta {
+    let rows = start..start + STEP;
+    let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone().map(|row| row as i64)));
+    let scatter = |row: usize| (row as i64).wrapping_mul(0x1e37_79b9_7f4a_7c15) >> 16;
+    let values: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.map(scatter)));
+    Delta::insert(RecordBatch::try_new(schema(), vec![keys, values]).expect("columns of the schema"))
+}
+
+fn tops(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("topk");
+    let order = vec![SortKey { column: 1, descending: true, nulls_first: true }];
+    let tick = Tick::default();
+    for (name, append_only) in [("append-only", true), ("1M rows, insert and delete", false)] {
+        let mut top = TopK::new(schema(), order.clone(), 0, Some(100), append_only).expect("a top-k");
+        let mut start = 0;
+        if !append_only {
+            while start < 1_000_000 {
+                top.step(&[&delta(start)], &tick).expect("a step");
+                start += STEP;
+            }
+        }
+        group.throughput(Throughput::Elements(if append_only { STEP } else { 2 * STEP } as u64)).sample_size(20);
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    let new = delta(start);
+                    let old = if append_only { None } else { Some(delta(start - 1_000_000).negate()) };
+                    start += STEP;
+                    Delta::concat(&schema(), [Some(new), old].iter().flatten()).expect("two small deltas")
+                },
+                |delta| top.step(&[&delta], &tick).expect("a step"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tops);
+criterion_main!(benches);
