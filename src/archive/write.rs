@@ -122,7 +122,7 @@ impl FileWriter {
         columns.push(Arc::new(part.times(group)));
         if self.kind == Kind::Table {
             columns.push(Arc::new(Int64Array::from(delta.weights.to_vec(delta.len()))));
-        } else if !delta.weights.to_vec(delta.len()).iter().all(|weight| *weight == 1) {
+        } else if delta.weights.as_slice().is_some_and(|weights| weights.iter().any(|weight| *weight != 1)) {
             return Err(Error::Internal(format!("stream {} has weights other than one", part.object)));
         }
         let batch = RecordBatch::try_new(self.stored.clone(), columns)?;

@@ -4,17 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
-    RecordBatch, RecordBatchOptions, StringArray, StringDictionaryBuilder, StringViewArray, StructArray,
-    TimestampNanosecondArray,
-};
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, RecordBatchOptions, StringDictionaryBuilder};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 
 use super::segment::segment_path;
-use super::testing::{content, group, one, schema, statement};
-use super::{Durability, Group, Log, LogOptions, Mark, Offset, Part, PartRows, Record, Recovery, Run, Segment};
-use crate::delta::Delta;
+use super::testing::{content, group, many_types, one, rows, schema, statement};
+use super::{Durability, Log, LogOptions, Mark, Offset, PartRows, Record, Recovery, Segment};
 use crate::error::{Error, Result};
 
 fn open(folder: &Path) -> Result<(Log, Recovery)> {
@@ -198,6 +193,20 @@ fn a_flipped_bit_in_an_unsynced_end_costs_only_that_end() {
 }
 
 #[test]
+fn damage_that_comes_after_opening_is_reported_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(folder.path()).unwrap();
+    let second = write_some(&mut log, true)[1].0;
+    let path = file(folder.path(), 1);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[second as usize + 60] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let read: Vec<Result<Record>> = log.segments()[0].records(0, Offset::MAX).collect();
+    assert_eq!(read.len(), 3);
+    assert!(matches!(read[2], Err(Error::Corrupt { position, .. }) if position == second));
+}
+
+#[test]
 fn nothing_is_altered_when_the_log_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (mut log, _) = open(folder.path()).unwrap();
@@ -257,39 +266,6 @@ fn leftovers_of_the_archive_are_removed() {
     assert_eq!((log.segments().len(), recovery.last_offset, recovery.last_time), (1, 7, None));
     log.append(one(8, 80)).unwrap();
     assert_eq!(content(&log.segments()), [(8, 80)]);
-}
-
-/// A commit with one batch.
-fn rows(offset: Offset, batch: RecordBatch) -> Record {
-    let runs = vec![Run { commit: 0, rows: batch.num_rows() as u32 }];
-    let parts = vec![Part { object: 1, runs, rows: PartRows::Delta(Delta::insert(batch)) }];
-    Record::Rows(Group { first_offset: offset, times: vec![5], parts, marks: Vec::new() })
-}
-
-/// Columns of many types, each with a NULL.
-fn many_types() -> RecordBatch {
-    let numbers = Int64Array::from(vec![Some(1), None, Some(3)]);
-    let fields = vec![(Arc::new(Field::new("n", DataType::Int64, true)), Arc::new(numbers) as ArrayRef)];
-    RecordBatch::try_from_iter([
-        ("text", Arc::new(StringArray::from(vec![Some("a"), None, Some("")])) as ArrayRef),
-        ("view", Arc::new(StringViewArray::from(vec![Some("longer than twelve bytes"), None, Some("b")]))),
-        ("bytes", Arc::new(BinaryArray::from(vec![Some(&b"\xff\x00"[..]), None, Some(b"")]))),
-        ("flag", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
-        ("float", Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(-0.0)]))),
-        ("date", Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_000)]))),
-        ("price", Arc::new(Decimal128Array::from(vec![Some(i128::MAX / 10), None, Some(-1)]))),
-        ("time", Arc::new(TimestampNanosecondArray::from(vec![Some(1), None, Some(i64::MIN)]).with_timezone("UTC"))),
-        ("nested", Arc::new(StructArray::from(fields))),
-        (
-            "list",
-            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([
-                Some(vec![Some(1), None]),
-                None,
-                Some(vec![]),
-            ])),
-        ),
-    ])
-    .unwrap()
 }
 
 #[test]
