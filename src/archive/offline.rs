@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -19,20 +19,27 @@ use super::columns::{OFFSET_COLUMN, stored, with_ours};
 use super::manifest::DatasetEntry;
 use crate::error::{Error, Result};
 
-/// Registers every data set of an archive under its name, after comparing every file with its checksum. One that
-/// was dropped, and whose name another has now, is found under the name of its folder.
+/// Where data sets go whose stream or table was dropped.
+const DROPPED_SCHEMA: &str = "dropped";
+
+/// Registers every data set of an archive under its name, after comparing every file with its checksum. Those that
+/// were dropped are in the schema `dropped`, by the name of their folder: several may have had one name.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when a file is not what was written; whatever DataFusion says of a table.
 pub async fn register(ctx: &SessionContext, archive: &Archive) -> Result<()> {
     archive.check_files()?;
     let manifest = archive.manifest();
-    // Those that live take their names first.
-    let (dropped, live): (Vec<_>, Vec<_>) = manifest.datasets.iter().partition(|dataset| dataset.dropped);
-    for dataset in live.into_iter().chain(dropped) {
-        let name = TableReference::bare(dataset.name.as_str());
-        let taken = ctx.table_exist(name.clone())?;
-        let name = if taken { TableReference::bare(dataset.folder.as_str()) } else { name };
+    if manifest.datasets.iter().any(|dataset| dataset.dropped) {
+        let catalog = ctx.copied_config().options().catalog.default_catalog.clone();
+        let catalog = ctx.catalog(&catalog).ok_or_else(|| Error::Internal(format!("no catalog `{catalog}`")))?;
+        catalog.register_schema(DROPPED_SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    }
+    for dataset in &manifest.datasets {
+        let name = match dataset.dropped {
+            false => TableReference::bare(dataset.name.as_str()),
+            true => TableReference::partial(DROPPED_SCHEMA, dataset.folder.as_str()),
+        };
         ctx.register_table(name, table(archive, dataset)?)?;
     }
     Ok(())

@@ -8,6 +8,7 @@
 //! memory to become a row group is bounded, over all files together.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,13 +56,13 @@ pub(super) fn write_segment(archive: &Path, segment: &Arc<Segment>, datasets: &[
             Record::Statement(statement) => rest.push(Record::Statement(statement)),
             Record::Rows(group) => {
                 for part in group.parts.iter().filter(|part| !part.is_empty()) {
-                    if !writers.contains_key(&part.object) {
-                        let dataset = datasets.iter().find(|d| d.id == part.object).ok_or_else(|| {
-                            Error::Internal(format!("the log has rows of object {}, which nobody knows", part.object))
-                        })?;
-                        writers.insert(part.object, FileWriter::create(archive, dataset)?);
-                    }
-                    writers.get_mut(&part.object).expect("it was inserted if missing").write(&group, part)?;
+                    let writer = match writers.entry(part.object) {
+                        Entry::Occupied(entry) => entry.into_mut(),
+                        Entry::Vacant(entry) => {
+                            entry.insert(FileWriter::create(archive, known(datasets, part.object)?)?)
+                        }
+                    };
+                    writer.write(&group, part)?;
                     flush_largest(&mut writers)?;
                 }
                 rest.push(Record::Rows(Group { parts: Vec::new(), ..group }));
@@ -73,6 +74,11 @@ pub(super) fn write_segment(archive: &Path, segment: &Arc<Segment>, datasets: &[
         files.insert(id, writer.finish()?);
     }
     Ok(Written { files, rest })
+}
+
+fn known(datasets: &[DatasetEntry], id: ObjectId) -> Result<&DatasetEntry> {
+    let dataset = datasets.iter().find(|dataset| dataset.id == id);
+    dataset.ok_or_else(|| Error::Internal(format!("the log has rows of object {id}, which the catalog does not name")))
 }
 
 fn flush_largest(writers: &mut BTreeMap<ObjectId, FileWriter>) -> Result<()> {
@@ -122,7 +128,7 @@ impl FileWriter {
         columns.push(Arc::new(part.times(group)));
         if self.kind == Kind::Table {
             columns.push(Arc::new(Int64Array::from(delta.weights.to_vec(delta.len()))));
-        } else if !delta.weights.to_vec(delta.len()).iter().all(|weight| *weight == 1) {
+        } else if delta.weights.as_slice().is_some_and(|weights| weights.iter().any(|weight| *weight != 1)) {
             return Err(Error::Internal(format!("stream {} has weights other than one", part.object)));
         }
         let batch = RecordBatch::try_new(self.stored.clone(), columns)?;

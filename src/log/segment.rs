@@ -346,17 +346,12 @@ impl Iterator for Records {
         if self.from > self.to {
             return None;
         }
-        match self.read() {
-            Ok(record) => {
-                let record = record.and_then(|record| record.slice(self.from, self.to));
-                self.from = record.as_ref().map_or(Offset::MAX, |record| record.last_offset() + 1);
-                self.to = if record.is_some() { self.to } else { 0 };
-                record.map(Ok)
-            }
-            Err(error) => {
-                self.to = 0;
-                Some(Err(error))
-            }
-        }
+        let next = self.read().map(|record| record.and_then(|record| record.slice(self.from, self.to)));
+        // After the last record, and after an error, nothing more comes.
+        self.from = match &next {
+            Ok(Some(record)) => record.last_offset() + 1,
+            Ok(None) | Err(_) => Offset::MAX,
+        };
+        next.transpose()
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StringViewArray, StructArray, TimestampNanosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::{Group, Offset, Part, PartRows, Record, Run, Segment, Statement};
@@ -59,4 +62,37 @@ pub(crate) fn content(segments: &[Arc<Segment>]) -> Vec<(i64, i64)> {
             Record::Rows(_) => numbers(&record),
         })
         .collect()
+}
+
+/// Columns of many types, each with a NULL.
+pub(crate) fn many_types() -> RecordBatch {
+    let numbers = Int64Array::from(vec![Some(1), None, Some(3)]);
+    let fields = vec![(Arc::new(Field::new("n", DataType::Int64, true)), Arc::new(numbers) as ArrayRef)];
+    RecordBatch::try_from_iter([
+        ("text", Arc::new(StringArray::from(vec![Some("a"), None, Some("")])) as ArrayRef),
+        ("view", Arc::new(StringViewArray::from(vec![Some("longer than twelve bytes"), None, Some("b")]))),
+        ("bytes", Arc::new(BinaryArray::from(vec![Some(&b"\xff\x00"[..]), None, Some(b"")]))),
+        ("flag", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+        ("float", Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(-0.0)]))),
+        ("date", Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_000)]))),
+        ("price", Arc::new(Decimal128Array::from(vec![Some(i128::MAX / 10), None, Some(-1)]))),
+        ("time", Arc::new(TimestampNanosecondArray::from(vec![Some(1), None, Some(i64::MIN)]).with_timezone("UTC"))),
+        ("nested", Arc::new(StructArray::from(fields))),
+        (
+            "list",
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([
+                Some(vec![Some(1), None]),
+                None,
+                Some(vec![]),
+            ])),
+        ),
+    ])
+    .unwrap()
+}
+
+/// A commit with one batch of stream 1.
+pub(crate) fn rows(offset: Offset, batch: RecordBatch) -> Record {
+    let runs = vec![Run { commit: 0, rows: batch.num_rows() as u32 }];
+    let parts = vec![Part { object: 1, runs, rows: PartRows::Delta(Delta::insert(batch)) }];
+    Record::Rows(Group { first_offset: offset, times: vec![5], parts, marks: Vec::new() })
 }

@@ -1,20 +1,16 @@
-//! The log as a whole: what comes back after cuts, flipped bits, failed writes and format changes.
+//! The log as a whole: what comes back of what was written.
 
-use std::fs;
+mod damage;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
-    RecordBatch, RecordBatchOptions, StringArray, StringDictionaryBuilder, StringViewArray, StructArray,
-    TimestampNanosecondArray,
-};
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringDictionaryBuilder};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 
 use super::segment::segment_path;
-use super::testing::{content, group, one, schema, statement};
-use super::{Durability, Group, Log, LogOptions, Mark, Offset, Part, PartRows, Record, Recovery, Run, Segment};
-use crate::delta::Delta;
+use super::testing::{content, group, many_types, one, rows, schema, statement};
+use super::{Durability, Log, LogOptions, Mark, Offset, PartRows, Record, Recovery};
 use crate::error::{Error, Result};
 
 fn open(folder: &Path) -> Result<(Log, Recovery)> {
@@ -114,134 +110,6 @@ fn readers_see_what_was_there_when_they_asked_and_can_start_anywhere() {
 }
 
 #[test]
-fn a_log_cut_anywhere_opens_with_the_whole_frames() {
-    for closed in [false, true] {
-        let written = tempfile::tempdir().unwrap();
-        let (mut log, _) = open(written.path()).unwrap();
-        let ends = write_some(&mut log, true);
-        if closed {
-            log.close().unwrap();
-        }
-        let bytes = fs::read(file(written.path(), 1)).unwrap();
-        for length in 0..=bytes.len() {
-            let folder = tempfile::tempdir().unwrap();
-            fs::write(file(folder.path(), 1), &bytes[..length]).unwrap();
-            let last = ends.iter().rev().find(|(end, _)| *end <= length as u64).map_or(0, |(_, last)| *last);
-            let (log, seen) = open_read_only(folder.path()).unwrap();
-            assert_eq!((content(&log.segments()), seen.last_offset), (up_to(last), last), "read-only, {length} bytes");
-            assert_eq!(fs::read(file(folder.path(), 1)).unwrap().len(), length, "a reader alters nothing");
-            // Opening to write syncs several times, so it is tried at some of the lengths only.
-            if length % 23 != 0 && ends.iter().all(|(end, _)| end.abs_diff(length as u64) > 1) {
-                continue;
-            }
-            let (mut log, recovery) = open(folder.path()).unwrap();
-            assert_eq!((content(&log.segments()), recovery.last_offset), (up_to(last), last), "{length} bytes");
-            assert_eq!(recovery, seen);
-            log.append(one(last + 1, 7)).unwrap();
-            log.close().unwrap();
-            let (log, recovery) = open(folder.path()).unwrap();
-            assert_eq!(recovery.cut_bytes, 0);
-            assert_eq!(content(&log.segments()).last(), Some(&(last as i64 + 1, 7)));
-        }
-    }
-}
-
-/// Opens copies of a log file with each bit flipped in turn.
-fn for_each_flip(bytes: &[u8], mut check: impl FnMut(usize, Result<(Log, Recovery)>)) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = file(folder.path(), 1);
-    for position in 0..bytes.len() {
-        let mut flipped = bytes.to_vec();
-        flipped[position] ^= 1 << (position % 8);
-        fs::write(&path, &flipped).unwrap();
-        check(position, open_read_only(folder.path()));
-    }
-}
-
-#[test]
-fn a_flipped_bit_in_a_closed_log_is_refused_or_harmless() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(folder.path()).unwrap();
-    let footer = write_some(&mut log, false).last().unwrap().0;
-    log.close().unwrap();
-    let bytes = fs::read(file(folder.path(), 1)).unwrap();
-    for_each_flip(&bytes, |position, opened| match opened {
-        Ok((log, _)) => {
-            assert!(position as u64 >= footer, "byte {position} is covered");
-            assert_eq!(content(&log.segments()), SOME);
-        }
-        Err(Error::Corrupt { file, position: at, .. }) => {
-            assert!(file.ends_with("00000000000000000001.log"));
-            assert!(at <= position as u64, "damage at {position} reported at {at}");
-        }
-        Err(other) => panic!("byte {position}: {other}"),
-    });
-}
-
-#[test]
-fn a_flipped_bit_in_an_unsynced_end_costs_only_that_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(folder.path()).unwrap();
-    let ends = write_some(&mut log, true);
-    // What was synced before the last frame was written is vouched for by that frame.
-    let vouched = ends[ends.len() - 2].0;
-    let bytes = fs::read(file(folder.path(), 1)).unwrap();
-    for_each_flip(&bytes, |position, opened| match opened {
-        Ok((log, recovery)) => {
-            assert!(position as u64 >= vouched, "byte {position} was synced");
-            assert_eq!(content(&log.segments()), up_to(5));
-            assert_eq!(recovery.cut_bytes, bytes.len() as u64 - vouched);
-        }
-        Err(Error::Corrupt { .. }) => assert!((position as u64) < vouched, "byte {position} was not synced"),
-        Err(other) => panic!("byte {position}: {other}"),
-    });
-}
-
-#[test]
-fn nothing_is_altered_when_the_log_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(folder.path()).unwrap();
-    write_some(&mut log, true);
-    log.seal().unwrap();
-    log.append(one(7, 70)).unwrap();
-    log.close().unwrap();
-    let path = file(folder.path(), 1);
-    let mut bytes = fs::read(&path).unwrap();
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
-    fs::write(&path, &bytes).unwrap();
-    let error = open(folder.path()).unwrap_err();
-    assert!(matches!(error, Error::Corrupt { position, .. } if position == last as u64 - 47), "{error}");
-    assert_eq!(fs::read(&path).unwrap(), bytes);
-    fs::remove_file(&path).unwrap();
-    let error = open(folder.path()).unwrap_err().to_string();
-    assert!(
-        error.ends_with("00000000000000000007.log: damaged at byte 0: commits 1 to 6 before it are missing"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_log_inside_a_column_is_not_taken_for_frames() {
-    // A torn frame holds the bytes of another log, whose headers claim that all was synced.
-    let inner = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(inner.path()).unwrap();
-    write_some(&mut log, true);
-    log.close().unwrap();
-    let text = fs::read(file(inner.path(), 1)).unwrap().iter().map(|b| char::from(b & 0x7f)).collect::<String>();
-    let column = Arc::new(BinaryArray::from_vec(vec![&fs::read(file(inner.path(), 1)).unwrap(), text.as_bytes()]));
-    let batch = RecordBatch::try_from_iter([("b", column as ArrayRef)]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(folder.path()).unwrap();
-    log.append(rows(1, batch)).unwrap();
-    drop(log);
-    let bytes = fs::read(file(folder.path(), 1)).unwrap();
-    fs::write(file(folder.path(), 1), &bytes[..bytes.len() - 1]).unwrap();
-    let (_, recovery) = open(folder.path()).unwrap();
-    assert_eq!((recovery.last_offset, recovery.cut_bytes), (0, bytes.len() as u64 - 33));
-}
-
-#[test]
 fn leftovers_of_the_archive_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (mut log, _) = open(folder.path()).unwrap();
@@ -257,39 +125,6 @@ fn leftovers_of_the_archive_are_removed() {
     assert_eq!((log.segments().len(), recovery.last_offset, recovery.last_time), (1, 7, None));
     log.append(one(8, 80)).unwrap();
     assert_eq!(content(&log.segments()), [(8, 80)]);
-}
-
-/// A commit with one batch.
-fn rows(offset: Offset, batch: RecordBatch) -> Record {
-    let runs = vec![Run { commit: 0, rows: batch.num_rows() as u32 }];
-    let parts = vec![Part { object: 1, runs, rows: PartRows::Delta(Delta::insert(batch)) }];
-    Record::Rows(Group { first_offset: offset, times: vec![5], parts, marks: Vec::new() })
-}
-
-/// Columns of many types, each with a NULL.
-fn many_types() -> RecordBatch {
-    let numbers = Int64Array::from(vec![Some(1), None, Some(3)]);
-    let fields = vec![(Arc::new(Field::new("n", DataType::Int64, true)), Arc::new(numbers) as ArrayRef)];
-    RecordBatch::try_from_iter([
-        ("text", Arc::new(StringArray::from(vec![Some("a"), None, Some("")])) as ArrayRef),
-        ("view", Arc::new(StringViewArray::from(vec![Some("longer than twelve bytes"), None, Some("b")]))),
-        ("bytes", Arc::new(BinaryArray::from(vec![Some(&b"\xff\x00"[..]), None, Some(b"")]))),
-        ("flag", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
-        ("float", Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(-0.0)]))),
-        ("date", Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_000)]))),
-        ("price", Arc::new(Decimal128Array::from(vec![Some(i128::MAX / 10), None, Some(-1)]))),
-        ("time", Arc::new(TimestampNanosecondArray::from(vec![Some(1), None, Some(i64::MIN)]).with_timezone("UTC"))),
-        ("nested", Arc::new(StructArray::from(fields))),
-        (
-            "list",
-            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([
-                Some(vec![Some(1), None]),
-                None,
-                Some(vec![]),
-            ])),
-        ),
-    ])
-    .unwrap()
 }
 
 #[test]
@@ -332,7 +167,7 @@ fn weights_and_marks_come_back() {
     for (record, weights) in log.segments()[0].records(1, 6).zip(&weights) {
         let Record::Rows(group) = record.unwrap() else { unreachable!() };
         assert_eq!(&group.parts[0].delta(&schema()).unwrap().weights.to_vec(3), weights);
-        assert_eq!(group.marks, [mark.clone()]);
+        assert_eq!(group.marks, std::slice::from_ref(&mark));
     }
     let records: Vec<Record> = log.segments()[0].records(4, 4).map(|r| r.unwrap()).collect();
     let [Record::Rows(group)] = records.as_slice() else { panic!("one group") };
@@ -362,45 +197,6 @@ fn a_record_that_cannot_be_written_is_refused_and_harms_nothing() {
     assert_eq!(error.to_string(), "column `d` is a dictionary: the log stores its values");
     log.append(one(1, 10)).unwrap();
     log.sync().unwrap();
-    assert_eq!(content(&log.segments()), [(1, 10)]);
-}
-
-/// A log of one commit whose active segment writes to another file.
-#[cfg(target_os = "linux")]
-fn log_onto(device: &str) -> (tempfile::TempDir, Log) {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(folder.path()).unwrap();
-    log.append(one(1, 10)).unwrap();
-    log.sync().unwrap();
-    let active = log.segments.pop().unwrap();
-    let device = super::DiskFile::open(Path::new(device), false).unwrap();
-    let shape = active.shape().clone();
-    log.segments.push(Arc::new(Segment::of_file(1, device, shape)));
-    (folder, log)
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_failed_write_or_sync_poisons_the_log_and_reopening_recovers() {
-    // /dev/full takes no byte; /dev/null takes all and cannot be synced.
-    let (folder, mut log) = log_onto("/dev/full");
-    let error = log.append(one(2, 20)).unwrap_err();
-    assert!(matches!(error, Error::Io { kind: std::io::ErrorKind::StorageFull, .. }), "{error}");
-    assert_poisoned(log, folder.path());
-
-    let (folder, mut log) = log_onto("/dev/null");
-    log.append(one(2, 20)).unwrap();
-    let error = log.sync().unwrap_err();
-    assert!(matches!(error, Error::Io { .. }), "{error}");
-    assert_poisoned(log, folder.path());
-}
-
-#[cfg(target_os = "linux")]
-fn assert_poisoned(mut log: Log, folder: &Path) {
-    let next = log.last_offset() + 1;
-    let errors = [log.append(one(next, 0)), log.sync(), log.seal(), log.close()].map(Result::unwrap_err);
-    assert!(errors.iter().all(|error| matches!(error, Error::Poisoned(_))), "{errors:?}");
-    let (log, _) = open(folder).unwrap();
     assert_eq!(content(&log.segments()), [(1, 10)]);
 }
 
