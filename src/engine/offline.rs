@@ -9,7 +9,7 @@ use datafusion::prelude::SessionContext;
 
 use super::commit::now;
 use super::query::{Cancel, Rows, Runner};
-use crate::archive::{Archive, offline};
+use crate::archive::{Archive, register};
 use crate::error::{Error, Result};
 use crate::sql::bind::{Binder, Names};
 use crate::sql::context::{at_time, session_state};
@@ -51,7 +51,7 @@ pub fn query_archive(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> 
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(crate::sql::SCHEMA, schema.clone())?;
     context.register_catalog(crate::sql::CATALOG, Arc::new(catalog));
-    threads.block_on(offline::register(&context, &archive))?;
+    threads.block_on(register(&context, &archive))?;
     let session = Arc::new(at_time(&context.state(), now()));
     let plan = Binder::new(&session, &ArchiveNames(schema)).query(&query)?;
     Runner::new(session, threads.handle().clone(), cancel.clone()).collect(plan)
