@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use millstream::{Update, Subscription};
+use millstream::{Subscription, Update};
 use rustyline::ExternalPrinter;
 
 use super::output::read_change;

@@ -23,7 +23,9 @@ pub fn query(archive: &Path, sql: &str, style: Style) -> u8 {
             return error.exit_code();
         }
     };
-    let printed = query_archive(archive, piece.text(), &Cancel::default()).map_err(Into::into).and_then(|rows| output.rows(&rows));
+    let printed = query_archive(archive, piece.text(), &Cancel::default())
+        .map_err(Into::into)
+        .and_then(|rows| output.rows(&rows));
     let Err(failure) = printed else { return 0 };
     output.discard();
     let Some(error) = output.explain(failure) else { return 0 };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use comfy_table::Table;
-use millstream::{Update, Error, Rows};
+use millstream::{Error, Rows, Update};
 
 use super::interrupt::Interrupt;
 use super::render::{self, Failure, Header, Screen, Style};

@@ -304,7 +304,9 @@ mod tests {
     #[test]
     fn dependents_come_after_what_they_read() {
         let mut catalog = Catalog::default();
-        for entry in [view(16, "a", &[]), view(17, "b", &[16]), view(18, "c", &[17]), view(16, "a", &[19]), view(19, "d", &[])] {
+        for entry in
+            [view(16, "a", &[]), view(17, "b", &[16]), view(18, "c", &[17]), view(16, "a", &[19]), view(19, "d", &[])]
+        {
             catalog.apply(&entry).unwrap();
         }
         let names: Vec<String> = catalog.dependents(19).iter().map(|o| o.name.clone()).collect();

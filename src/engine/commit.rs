@@ -151,7 +151,9 @@ impl Core {
     /// Makes a group durable, then visible, then known to those who wait for it.
     pub(super) fn flush(&mut self, group: &mut Group) {
         let group = std::mem::take(group);
-        if !group.times.is_empty() && let Err(error) = self.flush_rows(group.times, group.parts, group.marks) {
+        if !group.times.is_empty()
+            && let Err(error) = self.flush_rows(group.times, group.parts, group.marks)
+        {
             for (reply, _) in group.replies {
                 reply.send(Err(error.clone()));
             }
@@ -190,10 +192,8 @@ impl Core {
         for (object, _, _) in &changes {
             self.changed.insert(*object, tick.offset);
         }
-        let inputs = changes
-            .into_iter()
-            .filter_map(|(object, _, delta)| Some((self.circuit.object(object)?, delta)))
-            .collect();
+        let inputs =
+            changes.into_iter().filter_map(|(object, _, delta)| Some((self.circuit.object(object)?, delta))).collect();
         self.step(inputs);
         Ok(())
     }

@@ -88,7 +88,8 @@ impl Constraints {
         }
         for (name, check) in &self.checks {
             match check.evaluate(batch).and_then(|v| v.into_array(batch.num_rows())) {
-                Ok(values) => refused.extend(false_rows(values.as_boolean()).map(|row| (row, format!("check `{name}` is not met")))),
+                Ok(values) => refused
+                    .extend(false_rows(values.as_boolean()).map(|row| (row, format!("check `{name}` is not met")))),
                 // One row's failure fails the batch: ask row by row.
                 Err(_) => {
                     for row in 0..batch.num_rows() {
@@ -115,9 +116,12 @@ impl Constraints {
     pub fn check(&self, batch: &RecordBatch) -> Result<()> {
         match self.refused(batch)?.first() {
             None => Ok(()),
-            Some((row, reason)) => {
-                Err(Error::input(format!("{} `{}`: {reason} in the row {}", self.kind, self.name, show_row(batch, *row))))
-            }
+            Some((row, reason)) => Err(Error::input(format!(
+                "{} `{}`: {reason} in the row {}",
+                self.kind,
+                self.name,
+                show_row(batch, *row)
+            ))),
         }
     }
 }
@@ -141,7 +145,13 @@ pub fn defaults(session: &SessionState, object: &Object) -> Result<Vec<(String, 
     for (field, text) in object.schema.fields().iter().zip(&object.defaults) {
         let Some(text) = text else { continue };
         let expr = bound(session, text, &empty)
-            .and_then(|e| crate::sql::expr::simplify(session, datafusion::logical_expr::cast(e, field.data_type().clone()), &empty))
+            .and_then(|e| {
+                crate::sql::expr::simplify(
+                    session,
+                    datafusion::logical_expr::cast(e, field.data_type().clone()),
+                    &empty,
+                )
+            })
             .map_err(|e| Error::input(format!("the default of column `{}`: {e}", field.name())))?;
         defaults.push((field.name().clone(), expr));
     }

@@ -141,11 +141,13 @@ impl Core {
 
     fn subscribe(&mut self, id: u32, capacity: usize) -> Result<Feed> {
         let snapshot = self.snapshot(&[id])?;
-        let rows = snapshot.rows.get(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
+        let rows =
+            snapshot.rows.get(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
         if let Some(failure) = &rows.failure {
             return Err(Error::input(format!("the view cannot be read: {failure}")));
         }
-        let view = self.views.get_mut(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
+        let view =
+            self.views.get_mut(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
         let batch = arrow::compute::concat_batches(&rows.schema, rows.chunks.iter().map(AsRef::as_ref))?;
         let feed = Feed::new(capacity);
         feed.push(Update::Snapshot { offset: snapshot.offset, batch });

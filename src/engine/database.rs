@@ -166,8 +166,8 @@ impl Database {
             }
         };
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut view_session = session_state(1);
-        let mut session = session_state(partitions);
+        let mut view_session = session_state(1)?;
+        let mut session = session_state(partitions)?;
         for function in &options.functions {
             add_function(&mut view_session, function)?;
             add_function(&mut session, function)?;
@@ -316,7 +316,10 @@ impl Database {
     pub fn subscribe(&self, view: &str) -> Result<Subscription> {
         let object = self.inner.catalog.load().expect(view)?.clone();
         if object.kind != Kind::MaterializedView {
-            return Err(Error::input(format!("`{view}` is a {}; only a materialized view can be subscribed to", object.kind.name())));
+            return Err(Error::input(format!(
+                "`{view}` is a {}; only a materialized view can be subscribed to",
+                object.kind.name()
+            )));
         }
         let feed = ask(&self.inner.engine, |reply| Request::Subscribe(object.id, QUEUE_CHANGES, reply)).wait()?;
         Ok(Subscription::new(object.name.clone(), object.schema.clone(), feed))
@@ -484,7 +487,9 @@ fn add_function(state: &mut SessionState, function: &ScalarUDF) -> Result<()> {
     use datafusion::execution::FunctionRegistry;
     let name = function.name();
     if function.signature().volatility != Volatility::Immutable {
-        return Err(Error::input(format!("function `{name}` must be immutable, so that views can be rebuilt from the log")));
+        return Err(Error::input(format!(
+            "function `{name}` must be immutable, so that views can be rebuilt from the log"
+        )));
     }
     if state.scalar_functions().contains_key(name) {
         return Err(Error::input(format!("there is a function `{name}` already")));
@@ -501,9 +506,13 @@ fn fit(object: &super::catalog::Object, batch: RecordBatch) -> Result<RecordBatc
     if !types.eq(batch.schema().fields().iter().map(|f| f.data_type())) {
         let given: Vec<String> =
             batch.schema().fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
-        return Err(Error::input(format!("`{}` has the columns ({}), not ({})", object.name, declared.join(", "), given.join(", "))));
+        return Err(Error::input(format!(
+            "`{}` has the columns ({}), not ({})",
+            object.name,
+            declared.join(", "),
+            given.join(", ")
+        )));
     }
     let schema = crate::sql::lower::nullable(&object.schema);
     crate::operators::project::batch(&schema, batch.columns().to_vec(), batch.num_rows())
 }
-

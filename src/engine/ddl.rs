@@ -78,7 +78,8 @@ fn relation(
             Some(_) => "did you mean `connector`?".to_string(),
             None => "options describe a source, which begins with connector = 'file'".to_string(),
         };
-        return Err(Error::input(format!("{} `{}`: option `{option}` without a connector", kind.name(), create.name)).with_hint(hint));
+        return Err(Error::input(format!("{} `{}`: option `{option}` without a connector", kind.name(), create.name))
+            .with_hint(hint));
     }
     let facts = HashMap::new();
     let names = InputNames { session, catalog, facts: &facts, depth: 0 };
@@ -103,8 +104,11 @@ fn relation(
     }
     check_columns(&create.name, &schema)?;
     if kind == Kind::Stream && !parts.key.is_empty() {
-        return Err(Error::input(format!("stream `{}` cannot have a primary key: its events are kept as they come", create.name))
-            .with_hint("CREATE TABLE keeps one row for each key"));
+        return Err(Error::input(format!(
+            "stream `{}` cannot have a primary key: its events are kept as they come",
+            create.name
+        ))
+        .with_hint("CREATE TABLE keeps one row for each key"));
     }
     let sql = match found {
         Some(schema) => with_columns(create, kind, &schema),
@@ -161,7 +165,10 @@ fn absolute_path(options: &BTreeMap<String, String>) -> Result<BTreeMap<String, 
 
 fn check_columns(name: &str, schema: &Schema) -> Result<()> {
     if schema.fields().len() > COLUMNS_MAX {
-        return Err(Error::Limit(format!("`{name}` has {} columns and the limit is {COLUMNS_MAX}", schema.fields().len())));
+        return Err(Error::Limit(format!(
+            "`{name}` has {} columns and the limit is {COLUMNS_MAX}",
+            schema.fields().len()
+        )));
     }
     if schema.fields().is_empty() {
         return Err(Error::input(format!("`{name}` has no columns")));
@@ -220,7 +227,8 @@ impl Parts<'_> {
                         let name = normalize(ident);
                         schema.index_of(&name).map_err(|_| {
                             let names = schema.fields().iter().map(|f| f.name().as_str());
-                            let error = Error::input(format!("`{}`: the primary key names no column `{name}`", self.table));
+                            let error =
+                                Error::input(format!("`{}`: the primary key names no column `{name}`", self.table));
                             match nearest(&name, names) {
                                 Some(near) => error.with_hint(format!("did you mean `{near}`?")),
                                 None => error,
@@ -268,7 +276,13 @@ pub(super) fn create_view(database: &Database, create: &CreateView, sql: &str) -
     Ok(Outcome::done(tag))
 }
 
-fn define_view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Kind, sql: String) -> Result<Vec<Ddl>> {
+fn define_view(
+    session: &SessionState,
+    catalog: &Catalog,
+    create: &CreateView,
+    kind: Kind,
+    sql: String,
+) -> Result<Vec<Ddl>> {
     let existing = catalog.find(&create.name).cloned();
     let mut entries = Vec::new();
     let mut dependents = Vec::new();
@@ -412,7 +426,9 @@ fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
         };
         if !fits {
             let kind = object.kind.name();
-            return Err(Error::input(format!("`{name}` is a {kind}")).with_hint(format!("DROP {} {name}", kind.to_uppercase())));
+            return Err(
+                Error::input(format!("`{name}` is a {kind}")).with_hint(format!("DROP {} {name}", kind.to_uppercase()))
+            );
         }
         for dependent in catalog.dependents(object.id).iter().rev() {
             if !ids.contains(&dependent.id) {
@@ -427,8 +443,12 @@ fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
         let others: Vec<&str> =
             ids.iter().filter(|id| !named(id)).filter_map(|id| Some(catalog.get(*id)?.name.as_str())).collect();
         if !others.is_empty() {
-            return Err(Error::input(format!("`{}` is read by {}", drop.names.join("`, `"), crate::error::list(&others)))
-                .with_hint("DROP ... CASCADE drops them too"));
+            return Err(Error::input(format!(
+                "`{}` is read by {}",
+                drop.names.join("`, `"),
+                crate::error::list(&others)
+            ))
+            .with_hint("DROP ... CASCADE drops them too"));
         }
     }
     Ok(if ids.is_empty() { Vec::new() } else { vec![Ddl::Drop(ids)] })

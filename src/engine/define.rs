@@ -168,7 +168,11 @@ impl Core {
                 Ok(node) => {
                     self.circuit.publish(object.id, node);
                     let append_only = self.circuit.facts(node).append_only;
-                    View { node: Ok(node), rows: RowSet::new(object.schema.clone(), None, append_only)?, feeds: Vec::new() }
+                    View {
+                        node: Ok(node),
+                        rows: RowSet::new(object.schema.clone(), None, append_only)?,
+                        feeds: Vec::new(),
+                    }
                 }
                 Err(error) => broken(object, error)?,
             };

@@ -83,11 +83,16 @@ impl Dml {
         match (verb, target.kind) {
             ("INSERT", Kind::Stream | Kind::Table) | (_, Kind::Table) => {}
             (_, Kind::Stream) => {
-                return Err(Error::input(format!("{verb}: `{name}` is a stream, whose events are facts and do not change"))
-                    .with_hint("keep what changes in a TABLE, or record a correction as a new event"));
+                return Err(Error::input(format!(
+                    "{verb}: `{name}` is a stream, whose events are facts and do not change"
+                ))
+                .with_hint("keep what changes in a TABLE, or record a correction as a new event"));
             }
             (_, kind) => {
-                return Err(Error::input(format!("{verb}: `{name}` is a {}, which its query alone changes", kind.name())));
+                return Err(Error::input(format!(
+                    "{verb}: `{name}` is a {}, which its query alone changes",
+                    kind.name()
+                )));
             }
         }
         Ok(Dml { verb, target, statement, alias })
@@ -142,7 +147,12 @@ impl Dml {
     }
 
     /// The rows before and after an update, one beside the other.
-    fn updated(&self, runner: &Runner, table: &TableReference, plan: &LogicalPlan) -> Result<(RecordBatch, RecordBatch)> {
+    fn updated(
+        &self,
+        runner: &Runner,
+        table: &TableReference,
+        plan: &LogicalPlan,
+    ) -> Result<(RecordBatch, RecordBatch)> {
         let LogicalPlan::Projection(projection) = plan else {
             return Err(Error::Internal("UPDATE was planned without a projection".into()));
         };
@@ -196,7 +206,11 @@ impl Dml {
 }
 
 fn refuse_returning(given: bool) -> Result<()> {
-    if given { Err(Error::unsupported("RETURNING").with_hint("read the rows with a SELECT afterwards")) } else { Ok(()) }
+    if given {
+        Err(Error::unsupported("RETURNING").with_hint("read the rows with a SELECT afterwards"))
+    } else {
+        Ok(())
+    }
 }
 
 fn relation(factor: &ast::TableFactor) -> Result<(String, Option<String>)> {

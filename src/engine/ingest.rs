@@ -95,10 +95,9 @@ impl Sources {
         session: &SessionState,
         engine: &Sender<Request>,
     ) -> Result<()> {
-        let progress: Option<Progress> = progress
-            .map(|text| serde_json::from_str(text))
-            .transpose()
-            .map_err(|e| Error::unsupported(format!("the position of `{}` in its source is not understood: {e}", object.name)))?;
+        let progress: Option<Progress> = progress.map(|text| serde_json::from_str(text)).transpose().map_err(|e| {
+            Error::unsupported(format!("the position of `{}` in its source is not understood: {e}", object.name))
+        })?;
         if progress.as_ref().is_some_and(|p| p.finished) {
             return Ok(());
         }

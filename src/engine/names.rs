@@ -107,7 +107,10 @@ impl Names for RowNames<'_> {
 
 fn deeper(depth: usize, object: &Object) -> Result<usize> {
     if depth >= VIEW_DEPTH_MAX {
-        return Err(Error::Limit(format!("view `{}` is within {VIEW_DEPTH_MAX} others, which is the limit", object.name)));
+        return Err(Error::Limit(format!(
+            "view `{}` is within {VIEW_DEPTH_MAX} others, which is the limit",
+            object.name
+        )));
     }
     Ok(depth + 1)
 }

@@ -45,7 +45,7 @@ pub fn query_archive(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> 
         .build()
         .map_err(|e| Error::io("starting threads for", folder, &e))?;
     let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-    let session = at_time(&session_state(partitions), now());
+    let session = at_time(&session_state(partitions)?, now());
     let context = SessionContext::new_with_state(session);
     let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
     let catalog = MemoryCatalogProvider::new();

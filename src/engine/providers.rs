@@ -44,7 +44,8 @@ pub fn object_rows(snapshot: &Snapshot, object: &Object) -> Result<Arc<dyn Table
         return Err(Error::input(format!("view `{}` cannot be read: {failure}", object.name)));
     }
     let batches = rows.chunks.iter().map(|c| c.as_ref().clone()).collect();
-    let key = (!object.key.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(object.key.clone())]));
+    let key =
+        (!object.key.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(object.key.clone())]));
     Ok(Arc::new(Chunks { schema: rows.schema.clone(), batches, key }))
 }
 

@@ -127,8 +127,10 @@ impl Session {
 
     fn outside_transaction(&self, what: &str) -> Result<()> {
         if self.transaction.is_some() {
-            return Err(Error::unsupported(format!("{what} is a commit of its own and cannot be part of a transaction"))
-                .with_hint("COMMIT or ROLLBACK first"));
+            return Err(Error::unsupported(format!(
+                "{what} is a commit of its own and cannot be part of a transaction"
+            ))
+            .with_hint("COMMIT or ROLLBACK first"));
         }
         self.database.writable()
     }

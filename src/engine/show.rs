@@ -125,14 +125,18 @@ pub(super) fn type_name(data_type: &DataType) -> String {
 pub(super) fn circuit(database: &Database, name: &str) -> Result<Rows> {
     let object = database.inner().catalog.load().expect(name)?.clone();
     if object.kind != Kind::MaterializedView {
-        return Err(Error::input(format!("`{name}` is a {}; EXPLAIN takes a query or a materialized view", object.kind.name())));
+        return Err(Error::input(format!(
+            "`{name}` is a {}; EXPLAIN takes a query or a materialized view",
+            object.kind.name()
+        )));
     }
     circuit_rows(&ask(&database.inner().engine, |reply| Request::Explain(object.id, reply)).wait()?)
 }
 
 /// A printed circuit as rows: operator, facts, and what it holds.
 pub(super) fn circuit_rows(lines: &[ExplainLine]) -> Result<Rows> {
-    let operators: Vec<String> = lines.iter().map(|l| format!("{:indent$}{}", "", l.text, indent = l.depth * 2)).collect();
+    let operators: Vec<String> =
+        lines.iter().map(|l| format!("{:indent$}{}", "", l.text, indent = l.depth * 2)).collect();
     let facts: Vec<String> = lines
         .iter()
         .map(|l| match (l.shared, l.facts.is_empty()) {

@@ -228,7 +228,8 @@ impl Store {
         self.segments = Arc::new(log.segments());
         self.hand_over();
         while let Some(archiver) = self.archiver.as_ref().filter(|a| !a.sent.is_empty()) {
-            let result = archiver.results.recv().map_err(|_| Error::Internal("the archive's thread has ended".into()))?;
+            let result =
+                archiver.results.recv().map_err(|_| Error::Internal("the archive's thread has ended".into()))?;
             self.archived(result)?;
         }
         Ok(())

@@ -31,7 +31,10 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
         let started = Instant::now();
         let object = database.inner().catalog.load().expect(name)?.clone();
         if object.kind != Kind::MaterializedView {
-            return Err(Error::input(format!("`{name}` is a {}; only a materialized view can be verified", object.kind.name())));
+            return Err(Error::input(format!(
+                "`{name}` is a {}; only a materialized view can be verified",
+                object.kind.name()
+            )));
         }
         let mut needed = sources(&database.inner().catalog.load(), &BTreeSet::from([object.id]), true);
         needed.push(object.id);

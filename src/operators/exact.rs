@@ -102,6 +102,11 @@ impl ExactSum {
         }
     }
 
+    /// Whether no NaN and no infinity is in the sum; its rounded value may be infinite all the same.
+    pub fn is_finite(&self) -> bool {
+        self.wide.as_ref().is_none_or(|w| w.nans == 0 && w.infinities == 0 && w.negative_infinities == 0)
+    }
+
     /// Bytes of memory beside the value itself.
     pub fn heap_bytes(&self) -> usize {
         if self.wide.is_some() { size_of::<Wide>() } else { 0 }

@@ -116,7 +116,8 @@ impl Target {
                 let compression = Compression::ZSTD(ZstdLevel::default());
                 let properties = WriterProperties::builder().set_compression(compression).build();
                 Format::Parquet(Box::new(
-                    ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|e| parquet_error(&self.path, &e))?,
+                    ArrowWriter::try_new(file, schema.clone(), Some(properties))
+                        .map_err(|e| parquet_error(&self.path, &e))?,
                 ))
             }
         };

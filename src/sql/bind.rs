@@ -103,7 +103,6 @@ impl<'a> Binder<'a> {
     }
 }
 
-
 impl ContextProvider for Binder<'_> {
     fn get_table_source(&self, name: TableReference) -> datafusion::error::Result<Arc<dyn TableSource>> {
         let table = match name.schema() {
@@ -125,11 +124,8 @@ impl ContextProvider for Binder<'_> {
             return Err(self.unknown_function(name, self.state.table_functions().keys()).into());
         };
         let empty = DFSchema::empty();
-        let args = args
-            .into_iter()
-            .map(|arg| super::expr::simplify(self.state, arg, &empty))
-            .collect::<Result<Vec<_>>>()
-            ?;
+        let args =
+            args.into_iter().map(|arg| super::expr::simplify(self.state, arg, &empty)).collect::<Result<Vec<_>>>()?;
         let args = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
         Ok(provider_as_source(function.create_table_provider_with_args(args)?))
     }

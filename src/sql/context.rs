@@ -28,7 +28,10 @@ const BATCH_ROWS: usize = 8192;
 
 /// A session of the batch engine with Millstream's settings and functions. `partitions` is the number of threads
 /// that a query may use; with one, a query gives its rows in the same order every time.
-pub fn session_state(partitions: usize) -> SessionState {
+///
+/// # Errors
+/// As [`super::functions::register`].
+pub fn session_state(partitions: usize) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_target_partitions(partitions)
         .with_batch_size(BATCH_ROWS)

@@ -1,13 +1,75 @@
-//! Functions that Millstream adds to the batch engine, or gives a meaning that does not depend on the order of rows.
+//! Aggregate functions whose results do not depend on the order of rows.
+//!
+//! The batch engine adds floats in the order in which they come, so that its answer changes with the number of
+//! threads; a view that is kept up to date could not agree with it bit for bit. Under the same names Millstream
+//! registers functions with one answer: sums and averages of floats are exact and rounded once, MIN and MAX of floats
+//! follow the total order, and the statistics that have no such form see their rows sorted by value.
 
+mod exact;
+mod extreme;
+mod float;
+mod sorted;
+
+use std::sync::Arc;
+
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::AggregateUDF;
 
-/// Adds Millstream's functions to a session.
-pub fn register(state: SessionState) -> SessionState {
-    state
+use crate::error::Result;
+use float::{FloatAggregate, FloatFunction};
+use sorted::Sorted;
+
+/// Functions of floats with an exact form.
+const FLOATS: [(&str, FloatFunction); 4] = [
+    ("sum", FloatFunction::Sum),
+    ("avg", FloatFunction::Average),
+    ("min", FloatFunction::Min),
+    ("max", FloatFunction::Max),
+];
+
+/// Functions that see their rows sorted.
+const SORTED: [&str; 21] = [
+    "var",
+    "var_pop",
+    "stddev",
+    "stddev_pop",
+    "covar_samp",
+    "covar_pop",
+    "corr",
+    "regr_slope",
+    "regr_intercept",
+    "regr_r2",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_sxx",
+    "regr_syy",
+    "regr_sxy",
+    "regr_count",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "percentile_cont",
+    "median",
+];
+
+/// Puts Millstream's functions in the place of the batch engine's.
+///
+/// # Errors
+/// When the batch engine does not have a function that we stand in for.
+pub fn register(mut state: SessionState) -> Result<SessionState> {
+    for (name, function) in FLOATS {
+        let inner = state.udaf(name)?;
+        state.register_udaf(Arc::new(AggregateUDF::from(FloatAggregate::new(inner, function))))?;
+    }
+    for name in SORTED {
+        let inner = state.udaf(name)?;
+        state.register_udaf(Arc::new(AggregateUDF::from(Sorted::new(inner))))?;
+    }
+    Ok(state)
 }
 
 /// Whether an aggregate's result depends on the order of its rows, and it takes an ORDER BY.
 pub fn is_order_sensitive(name: &str) -> bool {
-    matches!(name, "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value")
+    matches!(name, "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" | "any_value")
 }

@@ -1,0 +1,195 @@
+//! A statistic that sees its rows sorted by value, so that the order in which they came leaves no trace.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{SortColumn, concat, lexsort_to_indices, take};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::common::ScalarValue;
+use datafusion::error::Result;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, ReversedUDAF, Signature};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
+
+/// A function of the batch engine over sorted rows.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Sorted {
+    inner: Arc<AggregateUDF>,
+}
+
+impl Sorted {
+    /// Stands in for `inner`.
+    pub fn new(inner: Arc<AggregateUDF>) -> Self {
+        Sorted { inner }
+    }
+}
+
+impl AggregateUDFImpl for Sorted {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(types)
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.inner.default_value(data_type)
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.inner.is_nullable()
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(SortedRows::new(self.inner.clone(), &args)?))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        self.accumulator(args)
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let list = |(at, field): (usize, &FieldRef)| {
+            let item = Field::new_list_field(field.data_type().clone(), true);
+            Field::new_list(format!("{}[{at}]", args.name), item, true).into()
+        };
+        Ok(args.input_fields.iter().enumerate().map(list).collect())
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
+
+/// Keeps the rows, and gives them sorted to a new accumulator whenever the result is wanted.
+#[derive(Debug)]
+struct SortedRows {
+    function: Arc<AggregateUDF>,
+    return_field: FieldRef,
+    schema: Schema,
+    ignore_nulls: bool,
+    order_bys: Vec<PhysicalSortExpr>,
+    name: String,
+    is_distinct: bool,
+    exprs: Vec<Arc<dyn PhysicalExpr>>,
+    expr_fields: Vec<FieldRef>,
+    columns: Vec<ArrayRef>,
+}
+
+impl SortedRows {
+    fn new(function: Arc<AggregateUDF>, args: &AccumulatorArgs) -> Result<Self> {
+        let columns = args.expr_fields.iter().map(|field| arrow::array::new_empty_array(field.data_type())).collect();
+        let rows = SortedRows {
+            function,
+            return_field: args.return_field.clone(),
+            schema: args.schema.clone(),
+            ignore_nulls: args.ignore_nulls,
+            order_bys: args.order_bys.to_vec(),
+            name: args.name.to_string(),
+            is_distinct: args.is_distinct,
+            exprs: args.exprs.to_vec(),
+            expr_fields: args.expr_fields.to_vec(),
+            columns,
+        };
+        // What the function refuses, it refuses now.
+        rows.fresh()?;
+        Ok(rows)
+    }
+
+    fn fresh(&self) -> Result<Box<dyn Accumulator>> {
+        self.function.accumulator(AccumulatorArgs {
+            return_field: self.return_field.clone(),
+            schema: &self.schema,
+            ignore_nulls: self.ignore_nulls,
+            order_bys: &self.order_bys,
+            is_reversed: false,
+            name: &self.name,
+            is_distinct: self.is_distinct,
+            exprs: &self.exprs,
+            expr_fields: &self.expr_fields,
+        })
+    }
+
+    fn add(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for (column, more) in self.columns.iter_mut().zip(values) {
+            *column = concat(&[column.as_ref(), more.as_ref()])?;
+        }
+        Ok(())
+    }
+
+    fn sorted(&self) -> Result<Vec<ArrayRef>> {
+        let keys: Vec<SortColumn> =
+            self.columns.iter().map(|c| SortColumn { values: c.clone(), options: None }).collect();
+        let order = lexsort_to_indices(&keys, None)?;
+        Ok(self.columns.iter().map(|c| take(c, &order, None)).collect::<Result<_, _>>()?)
+    }
+}
+
+impl Accumulator for SortedRows {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.add(values)
+    }
+
+    /// Frames slide forward: what leaves is what came first.
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let gone = values[0].len();
+        for column in &mut self.columns {
+            *column = column.slice(gone, column.len() - gone);
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let mut accumulator = self.fresh()?;
+        accumulator.update_batch(&self.sorted()?)?;
+        accumulator.evaluate()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let list = |column: &ArrayRef| {
+            let item = Arc::new(Field::new_list_field(column.data_type().clone(), true));
+            let offsets = OffsetBuffer::from_lengths([column.len()]);
+            ScalarValue::List(Arc::new(ListArray::new(item, offsets, column.clone(), None)))
+        };
+        Ok(self.columns.iter().map(list).collect())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        for row in 0..states[0].len() {
+            let values: Vec<ArrayRef> = states.iter().map(|s| s.as_list::<i32>().value(row)).collect();
+            self.add(&values)?;
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>()
+    }
+}
