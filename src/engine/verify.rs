@@ -19,6 +19,7 @@ use crate::delta::{Delta, consolidate};
 use crate::error::{Error, Result};
 use crate::operators::eval::show_row;
 use crate::operators::project::batch as with_schema;
+use crate::sql::context::at_time;
 
 /// Compares views with their queries: a row for each, and whether all are equal.
 ///
@@ -39,7 +40,9 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
         let mut needed = sources(&database.inner().catalog.load(), &BTreeSet::from([object.id]), true);
         needed.push(object.id);
         let snapshot = ask(&database.inner().engine, |reply| Request::Snapshot(needed, reply)).wait()?;
-        let runner = runner(database, cancel, snapshot.time);
+        // The session of views: one partition, whose rows come in the same order every time.
+        let session = at_time(&database.inner().view_session.load(), snapshot.time);
+        let runner = runner(database, cancel, snapshot.time).with_session(session);
         let result = compare(&runner, &snapshot, &object)?;
         all_ok &= result.is_none();
         names.push(name.clone());

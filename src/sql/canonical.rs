@@ -9,11 +9,10 @@
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
-use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, Expr, Limit, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, Window,
-};
+use datafusion::logical_expr::{Aggregate, Distinct, DistinctOn, Expr, Limit, LogicalPlan, Sort, SortExpr, Window};
 
 use super::functions::is_order_sensitive;
+use super::total_order::TotalOrder;
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written, before any optimisation.
 ///
@@ -64,7 +63,8 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         .aggr_expr
         .into_iter()
         .map(|expr| {
-            expr.transform_up(|e| match e {
+            let name = expr.schema_name().to_string();
+            let rewritten = expr.transform_up(|e| match e {
                 Expr::AggregateFunction(AggregateFunction { func, mut params }) if is_order_sensitive(func.name()) => {
                     changed = true;
                     // DISTINCT values can be ordered by nothing but themselves.
@@ -79,22 +79,16 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
                     Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
                 }
                 other => Ok(Transformed::no(other)),
-            })
-            .map(|t| t.data)
+            })?;
+            // The order is part of a column's name, by which the nodes above know it.
+            Ok(if rewritten.transformed { rewritten.data.alias(name) } else { rewritten.data })
         })
         .collect::<Result<Vec<_>>>()?;
-    // The names of the columns must stay what they are: they are given by the schema, which is kept.
-    let plan = LogicalPlan::Aggregate(Aggregate::try_new_with_schema(
-        aggregate.input,
-        aggregate.group_expr,
-        aggr_expr,
-        aggregate.schema,
-    )?);
-    Ok(if changed { Transformed::yes(plan) } else { Transformed::no(plan) })
+    let plan = Aggregate::try_new(aggregate.input, aggregate.group_expr, aggr_expr)?;
+    Ok(Transformed::new_transformed(LogicalPlan::Aggregate(plan), changed))
 }
 
-/// Sorts the input by partition, order and then everything else. The batch engine keeps an input that is sorted
-/// more finely than it needs.
+/// Puts the input in the order of partition, order and then everything else. The window asks for less and takes it.
 fn rewrite_window(window: Window) -> Result<Transformed<LogicalPlan>> {
     let mut order: Vec<SortExpr> = Vec::new();
     for expr in &window.window_expr {
@@ -111,7 +105,7 @@ fn rewrite_window(window: Window) -> Result<Transformed<LogicalPlan>> {
     if order.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Window(window)));
     }
-    let input = LogicalPlanBuilder::from(window.input.as_ref().clone()).sort(order)?.build()?;
+    let input = TotalOrder::plan(window.input.as_ref().clone(), order);
     Ok(Transformed::yes(LogicalPlan::Window(Window { input: input.into(), ..window })))
 }
 

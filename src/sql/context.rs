@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
+use super::total_order::Planner;
 use crate::error::Result;
 
 /// Rules of the batch optimiser that make a view dearer to maintain.
@@ -42,7 +43,11 @@ pub fn session_state(partitions: usize) -> Result<SessionState> {
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
     options.execution.parquet.schema_force_view_types = false;
-    let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_query_planner(Arc::new(Planner))
+        .build();
     super::functions::register(state)
 }
 

@@ -17,6 +17,7 @@ pub mod lower;
 pub mod parse;
 pub mod split;
 pub mod statement;
+pub mod total_order;
 
 /// The name of the only catalog.
 pub const CATALOG: &str = "millstream";

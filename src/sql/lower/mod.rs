@@ -20,6 +20,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::total_order::TotalOrder;
 use crate::circuit::{Circuit, Facts, NodeId, NodeSpec, Operator};
 use crate::error::{Error, Result};
 
@@ -89,7 +90,11 @@ impl Lowering<'_> {
             LogicalPlan::Join(join) if join.join_type == JoinType::Inner => self.inner_join(join)?,
             LogicalPlan::Sort(sort) => self.sort(sort)?,
             LogicalPlan::Limit(limit) => self.limit(limit)?,
-            _ => None,
+            other => match TotalOrder::of(other) {
+                // Says nothing about a bag of rows; a node that depends on it has taken it along.
+                Some(order) => Some(self.plan(order.input())?),
+                None => None,
+            },
         };
         match lowered {
             Some(node) => Ok(node),

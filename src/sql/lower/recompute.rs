@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::operators::recompute::Recompute;
 use crate::operators::slot::Slot;
 use crate::sql::expr::{Dependence, dependence};
+use crate::sql::total_order::TotalOrder;
 
 impl Lowering<'_> {
     pub(super) fn recompute(&mut self, plan: &LogicalPlan) -> Result<NodeId> {
@@ -78,10 +79,26 @@ impl Cut<'_, '_> {
     fn children(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
         let mut children = Vec::new();
         for child in plan.inputs() {
-            let node = self.lowering.plan(child)?;
-            children.push(self.slot(child, node)?);
+            children.push(self.child(child)?);
         }
         Ok(plan.with_new_exprs(plan.expressions(), children)?)
+    }
+
+    /// An order of the input belongs to the node above: below it there are only bags of rows.
+    fn child(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        if let Some(order) = TotalOrder::of(plan) {
+            return Ok(order.over(self.child(order.input())?));
+        }
+        match plan {
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+                let input = self.child(&sort.input)?;
+                Ok(plan.with_new_exprs(plan.expressions(), vec![input])?)
+            }
+            _ => {
+                let node = self.lowering.plan(plan)?;
+                self.slot(plan, node)
+            }
+        }
     }
 
     /// The tree with each stream, table or view replaced by a slot.
