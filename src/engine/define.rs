@@ -143,6 +143,7 @@ impl Core {
         let names = InputNames { session: &session, catalog, facts: &facts, depth: 0 };
         let plan = canonical_view_plan(&session, &names, object)?;
         let plan = optimize_for_view(&session, plan)?;
+        tracing::debug!(view = object.name, plan = %plan.display_indent(), "lowering");
         lower(&plan, circuit, &session)
     }
 

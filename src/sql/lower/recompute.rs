@@ -49,6 +49,16 @@ fn needs_whole_tree(plan: &LogicalPlan) -> bool {
     whole
 }
 
+/// Whether the rows of a plan come in an order that was put there for the node above.
+fn carries_order(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(sort) => sort.fetch.is_none(),
+        LogicalPlan::Projection(projection) => carries_order(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => carries_order(&alias.input),
+        other => TotalOrder::of(other).is_some(),
+    }
+}
+
 fn uses_time(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     let mut failed = None;
@@ -89,9 +99,9 @@ impl Cut<'_, '_> {
         if let Some(order) = TotalOrder::of(plan) {
             return Ok(order.over(self.child(order.input())?));
         }
-        match plan {
-            LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
-                let input = self.child(&sort.input)?;
+        match plan.inputs().as_slice() {
+            [input] if carries_order(plan) => {
+                let input = self.child(input)?;
                 Ok(plan.with_new_exprs(plan.expressions(), vec![input])?)
             }
             _ => {
