@@ -234,7 +234,7 @@ impl Circuit {
             match delta {
                 Some(Ok(mut delta)) => {
                     node.errors.apply(std::mem::take(&mut delta.errors));
-                    if delta.len() > 0 {
+                    if delta.has_rows() {
                         outputs.insert(*id, delta);
                     }
                 }

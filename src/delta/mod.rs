@@ -136,6 +136,11 @@ impl Delta {
         self.batch.num_rows()
     }
 
+    /// Whether the delta lists a row.
+    pub fn has_rows(&self) -> bool {
+        self.len() != 0
+    }
+
     /// Whether nothing changes: no row and no failed row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0 && self.errors.is_empty()
@@ -191,7 +196,7 @@ impl Delta {
         let mut errors = Vec::new();
         for delta in deltas {
             errors.extend(delta.errors.iter().cloned());
-            if delta.batch.num_rows() > 0 {
+            if delta.has_rows() {
                 parts.push(delta);
             }
         }

@@ -99,7 +99,7 @@ impl Core {
         let mut resolved: Vec<(u32, Delta)> = Vec::new();
         for change in changes {
             match self.resolve_one(change) {
-                Ok(delta) if delta.len() > 0 => resolved.push((change.object(), delta)),
+                Ok(delta) if delta.has_rows() => resolved.push((change.object(), delta)),
                 Ok(_) => {}
                 Err(error) => {
                     self.take_back(resolved.iter().map(|(object, delta)| (*object, delta)));
@@ -213,7 +213,7 @@ impl Core {
                 continue;
             }
             match consolidate(delta) {
-                Ok(delta) if delta.len() == 0 => {}
+                Ok(delta) if !delta.has_rows() => {}
                 Ok(delta) => {
                     let offset = self.tick.offset;
                     view.feeds.retain(|feed| feed.push(Update::Delta { offset, delta: delta.clone() }));

@@ -69,11 +69,6 @@ impl Constraints {
         })
     }
 
-    /// Whether there is anything to check.
-    pub fn is_empty(&self) -> bool {
-        self.not_null.is_empty() && self.checks.is_empty()
-    }
-
     /// The rows that are refused, each with the reason, in order.
     ///
     /// # Errors

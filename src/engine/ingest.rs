@@ -95,7 +95,7 @@ impl Sources {
         session: &SessionState,
         engine: &Sender<Request>,
     ) -> Result<()> {
-        let progress: Option<Progress> = progress.map(|text| serde_json::from_str(text)).transpose().map_err(|e| {
+        let progress: Option<Progress> = progress.map(serde_json::from_str).transpose().map_err(|e| {
             Error::unsupported(format!("the position of `{}` in its source is not understood: {e}", object.name))
         })?;
         if progress.as_ref().is_some_and(|p| p.finished) {

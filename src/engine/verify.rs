@@ -79,7 +79,7 @@ fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> R
                 parts.push(Delta::insert(chunk.as_ref().clone()).negate());
             }
             let difference = consolidate(&Delta::concat(&view.schema, &parts)?)?;
-            Ok((difference.len() > 0).then(|| describe(&difference)))
+            Ok(difference.has_rows().then(|| describe(&difference)))
         }
     }
 }

@@ -91,15 +91,12 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
 /// Puts the input in the order of partition, order and then everything else. The window asks for less and takes it.
 fn rewrite_window(window: Window) -> Result<Transformed<LogicalPlan>> {
     let mut order: Vec<SortExpr> = Vec::new();
-    for expr in &window.window_expr {
-        if let Expr::WindowFunction(function) = expr.clone().unalias() {
-            let WindowFunction { params, .. } = *function;
-            let partition: Vec<SortExpr> = params.partition_by.into_iter().map(|e| e.sort(true, false)).collect();
-            add(&mut order, &partition);
-            add(&mut order, &params.order_by);
-        }
-        // Windows of other partitions or orders sit in nodes of their own: the planner groups equal ones.
-        break;
+    // Windows of other partitions or orders sit in nodes of their own: the planner groups equal ones.
+    if let Some(Expr::WindowFunction(function)) = window.window_expr.first().map(|e| e.clone().unalias()) {
+        let WindowFunction { params, .. } = *function;
+        let partition: Vec<SortExpr> = params.partition_by.into_iter().map(|e| e.sort(true, false)).collect();
+        add(&mut order, &partition);
+        add(&mut order, &params.order_by);
     }
     add_ties(&mut order, window.input.schema());
     if order.is_empty() {

@@ -147,9 +147,9 @@ mod tests {
         let array: ArrayRef = Arc::new(Float64Array::from(values.to_vec()));
         for max in [false, true] {
             let mut all = ExtremeFloat::sliding(DataType::Float64, max);
-            all.update_batch(&[array.clone()]).unwrap();
+            all.update_batch(std::slice::from_ref(&array)).unwrap();
             let mut best = ExtremeFloat::new(DataType::Float64, max);
-            best.update_batch(&[array.clone()]).unwrap();
+            best.update_batch(std::slice::from_ref(&array)).unwrap();
             assert_eq!(all.evaluate().unwrap(), best.evaluate().unwrap());
             let expected = if max { f64::NAN } else { f64::NEG_INFINITY };
             assert_eq!(all.evaluate().unwrap(), ScalarValue::from(expected));
