@@ -1,9 +1,10 @@
 //! The handle of an open database: what a program embeds.
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
@@ -14,7 +15,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 use tokio::runtime::Runtime;
 
-use super::catalog::{Catalog, Kind};
+use super::catalog::{Catalog, Kind, Object};
 use super::constraint::Constraints;
 use super::core::{Core, QUEUE_REQUESTS, ask};
 use super::ingest::{SourceProgress, Sources};
@@ -88,9 +89,11 @@ pub(super) struct Inner {
     /// For views: one partition, so that it gives the same rows every time.
     pub(super) view_session: Arc<ArcSwap<SessionState>>,
     pub(super) sources: Arc<Sources>,
+    /// Constraints by object, made when first needed. Ids are never used again.
+    constraints: Mutex<HashMap<u32, Arc<Constraints>>>,
     pub(super) threads: Option<Runtime>,
     pub(super) read_only: bool,
-    engine_thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    engine_thread: Mutex<Option<JoinHandle<()>>>,
     /// Held for as long as the database is open.
     _lock: Option<File>,
 }
@@ -200,9 +203,10 @@ impl Database {
             session: ArcSwap::from_pointee(session),
             view_session,
             sources: Arc::default(),
+            constraints: Mutex::default(),
             threads: Some(threads),
             read_only: options.read_only,
-            engine_thread: std::sync::Mutex::new(Some(thread)),
+            engine_thread: Mutex::new(Some(thread)),
             _lock: lock,
         };
         let database = Database { inner: Arc::new(inner) };
@@ -267,12 +271,11 @@ impl Database {
     pub fn append_all<'a>(&self, batches: impl IntoIterator<Item = (&'a str, RecordBatch)>) -> Result<Ticket> {
         self.writable()?;
         let catalog = self.inner.catalog.load();
-        let session = self.inner.view_session.load();
         let mut changes = Vec::new();
         for (name, batch) in batches {
             let object = catalog.expect(name)?;
             let batch = fit(object, batch)?;
-            Constraints::new(&session, object)?.check(&batch)?;
+            self.constraints(object)?.check(&batch)?;
             changes.push(match object.kind {
                 Kind::Stream => Change::Events { object: object.id, batch },
                 Kind::Table => Change::Table { object: object.id, change: TableChange::Upsert(batch) },
@@ -280,6 +283,16 @@ impl Database {
             });
         }
         Ok(Ticket(self.commit(Commit { changes, ..Commit::default() })))
+    }
+
+    fn constraints(&self, object: &Object) -> Result<Arc<Constraints>> {
+        let mut known = self.inner.constraints.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(constraints) = known.get(&object.id) {
+            return Ok(constraints.clone());
+        }
+        let constraints = Arc::new(Constraints::new(&self.inner.view_session.load(), object)?);
+        known.insert(object.id, constraints.clone());
+        Ok(constraints)
     }
 
     pub(super) fn commit(&self, commit: Commit) -> Pending<Committed> {
@@ -408,7 +421,7 @@ impl Database {
 
 impl Inner {
     fn join(&self) {
-        let thread = self.engine_thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let thread = self.engine_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic has been told to all who waited for an answer.
             let _ = thread.join();
@@ -499,7 +512,7 @@ fn add_function(state: &mut SessionState, function: &ScalarUDF) -> Result<()> {
 }
 
 /// The batch under the declared columns.
-fn fit(object: &super::catalog::Object, batch: RecordBatch) -> Result<RecordBatch> {
+fn fit(object: &Object, batch: RecordBatch) -> Result<RecordBatch> {
     let declared: Vec<String> =
         object.schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
     let types = object.schema.fields().iter().map(|f| f.data_type());
