@@ -25,8 +25,6 @@ use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind};
 
 /// Columns of one stream, table or view.
 const COLUMNS_MAX: usize = 4096;
-/// Names that a declared column may not have: the archive's own columns.
-const RESERVED_COLUMNS: [&str; 3] = ["_offset", "_time", "_weight"];
 
 /// CREATE STREAM and CREATE TABLE.
 pub(super) fn create_relation(database: &Database, create: &CreateRelation, sql: &str) -> Result<Outcome> {
@@ -178,12 +176,8 @@ fn check_columns(name: &str, schema: &Schema) -> Result<()> {
         if !seen.insert(field.name()) {
             return Err(Error::input(format!("`{name}` has two columns `{}`", field.name())));
         }
-        if RESERVED_COLUMNS.contains(&field.name().as_str()) {
-            return Err(Error::input(format!("`{name}`: the column name `{}` is used by the archive", field.name())));
-        }
-        check_type(field)?;
     }
-    Ok(())
+    crate::archive::check_schema(schema)
 }
 
 fn check_type(field: &Field) -> Result<()> {

@@ -121,7 +121,7 @@ impl Core {
                 }
             } else {
                 let schema = crate::sql::lower::nullable(&stream_schema(catalog, id));
-                for delta in history.scan(id, &schema) {
+                for delta in history.steps(id, &schema) {
                     feed(delta?)?;
                 }
             }
@@ -188,7 +188,7 @@ impl Core {
         for (id, node) in self.circuit.inputs() {
             let schema = crate::sql::lower::nullable(&stream_schema(catalog, id));
             let mut last = 0;
-            for delta in history.scan(id, &schema) {
+            for delta in history.steps(id, &schema) {
                 let delta = delta?;
                 if let Some(table) = self.tables.get_mut(&id) {
                     table.apply(&delta)?;

@@ -11,6 +11,13 @@ use crate::error::Result;
 use crate::log::{Record, Segment};
 use crate::operators::project::batch as with_schema;
 
+/// Rows of the first step that a view is filled with.
+const STEP_ROWS_MIN: usize = 1 << 16;
+/// Rows past which a step takes no further batch.
+const STEP_ROWS_MAX: usize = 1 << 19;
+/// Bytes past which a step takes no further batch.
+const STEP_BYTES_MAX: usize = 64 << 20;
+
 /// How to read what the log held at an offset. Cheap to clone; stays readable while the log moves on.
 #[derive(Debug, Clone)]
 pub struct History {
@@ -44,6 +51,39 @@ impl History {
             deltas.into_iter()
         });
         archived.chain(logged)
+    }
+
+    /// As [`History::scan`], in steps that grow from small to large: a view is filled with few of them.
+    pub fn steps(&self, object: u32, schema: &SchemaRef) -> impl Iterator<Item = Result<Delta>> + Send + use<> {
+        Steps { deltas: self.scan(object, schema), schema: schema.clone(), rows: STEP_ROWS_MIN }
+    }
+}
+
+struct Steps<I> {
+    deltas: I,
+    schema: SchemaRef,
+    /// Rows of the next step.
+    rows: usize,
+}
+
+impl<I: Iterator<Item = Result<Delta>>> Iterator for Steps<I> {
+    type Item = Result<Delta>;
+
+    fn next(&mut self) -> Option<Result<Delta>> {
+        let (mut parts, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        while rows < self.rows && bytes < STEP_BYTES_MAX {
+            match self.deltas.next() {
+                None => break,
+                Some(Err(error)) => return Some(Err(error)),
+                Some(Ok(delta)) => {
+                    rows += delta.len();
+                    bytes += delta.bytes();
+                    parts.push(delta);
+                }
+            }
+        }
+        self.rows = (self.rows * 2).min(STEP_ROWS_MAX);
+        (!parts.is_empty()).then(|| Delta::concat(&self.schema, &parts))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -11,7 +12,7 @@ use super::catalog::{Catalog, Ddl, Kind, Object, rejects_object};
 use super::history::History;
 use crate::archive::{self, Archive, Dataset};
 use crate::error::{Error, Result};
-use crate::log::{Log, LogOptions, Record, Segment};
+use crate::log::{Log, LogOptions, Record, Recovery, Segment};
 
 /// The folder of a database's log.
 const LOG_FOLDER: &str = "log";
@@ -19,6 +20,11 @@ const LOG_FOLDER: &str = "log";
 const ARCHIVE_FOLDER: &str = "archive";
 /// Sealed segments that may wait for the archiver; then the engine waits.
 const ARCHIVER_SEGMENTS: usize = 4;
+
+/// How often a reader tries to open the files of a writer that is moving them.
+const READER_TRIES: usize = 20;
+/// How long it waits in between.
+const READER_PAUSE: Duration = Duration::from_millis(10);
 
 /// The log and the archive of one database.
 pub struct Store {
@@ -84,9 +90,8 @@ impl Store {
     /// When a file is damaged, or the operating system refuses.
     pub fn open(folder: &Path, options: LogOptions) -> Result<Opened> {
         let read_only = options.read_only;
-        let archive = Archive::open(&folder.join(ARCHIVE_FOLDER), read_only)?;
+        let (archive, (log, recovery)) = open_both(folder, &options)?;
         let manifest = archive.manifest();
-        let (log, recovery) = Log::open(&folder.join(LOG_FOLDER), options, manifest.sealed_to)?;
         if recovery.cut_bytes > 0 {
             tracing::warn!(bytes = recovery.cut_bytes, "the end of the log was never acknowledged and has been cut");
         }
@@ -248,6 +253,24 @@ impl Store {
         }
         let closed = self.log.take().map_or(Ok(()), Log::close);
         sealed.and(closed)
+    }
+}
+
+/// Opens the archive and the log behind it. A writer beside a reader may archive a segment just in between: then the
+/// reader looks again.
+fn open_both(folder: &Path, options: &LogOptions) -> Result<(Archive, (Log, Recovery))> {
+    let mut tries = 0;
+    loop {
+        let archive = Archive::open(&folder.join(ARCHIVE_FOLDER), options.read_only)?;
+        let sealed_to = archive.manifest().sealed_to;
+        match Log::open(&folder.join(LOG_FOLDER), options.clone(), sealed_to) {
+            Ok(log) => return Ok((archive, log)),
+            Err(error) if !options.read_only || tries == READER_TRIES => return Err(error),
+            Err(_) => {
+                tries += 1;
+                std::thread::sleep(READER_PAUSE);
+            }
+        }
     }
 }
 

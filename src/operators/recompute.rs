@@ -122,6 +122,6 @@ impl Operator for Recompute {
 
 impl fmt::Display for Recompute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recompute {}", self.name)
+        write!(f, "Recompute over all rows at each change: {}", self.name)
     }
 }
