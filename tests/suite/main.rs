@@ -1,1 +1,4 @@
 
+
+mod architecture;
+mod transcripts;
