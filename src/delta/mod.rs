@@ -138,7 +138,7 @@ impl Delta {
 
     /// Whether the delta lists a row.
     pub fn has_rows(&self) -> bool {
-        self.len() != 0
+        self.batch.num_rows() > 0
     }
 
     /// Whether nothing changes: no row and no failed row.

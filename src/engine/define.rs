@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Ddl, Kind, Object};
-use super::commit::now;
+use super::clock::now;
 use super::core::{Core, View};
 use super::history::History;
 use super::names::{InputNames, canonical_view_plan};

@@ -9,7 +9,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("engine", &["sql", "source", "sink", "archive", "operators", "log", "circuit", "delta", "error"]),
     ("sql", &["operators", "circuit", "delta", "error"]),
     ("source", &["error"]),
-    ("sink", &["sql", "error"]),
+    ("sink", &["error"]),
     ("archive", &["log", "delta", "error"]),
     ("operators", &["circuit", "delta", "error"]),
     ("log", &["delta", "error"]),

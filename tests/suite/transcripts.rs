@@ -67,7 +67,11 @@ fn transcript(root: &Path, text: &str) -> String {
 /// Standard output, then standard error and the exit code where there are any.
 fn run(root: &Path, folder: &Path, arguments: &[String]) -> String {
     let place = format!("{}/", folder.display());
-    let in_folder = |word: &String| match word.split('/').next().is_some_and(|first| first.ends_with("-db") && !first.starts_with('-')) {
+    let in_folder = |word: &String| match word
+        .split('/')
+        .next()
+        .is_some_and(|first| first.ends_with("-db") && !first.starts_with('-'))
+    {
         true => format!("{place}{word}"),
         false => word.clone(),
     };
