@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use millstream::{Cancel, Database, Subscription};
 
+use super::clock;
 use super::output::Output;
 use super::render::Failure;
 
@@ -111,7 +112,7 @@ impl Bar {
         }
         let rows: u64 = sources.iter().map(|s| s.rows).sum();
         let bytes_total: Option<u64> = sources.iter().map(|s| s.total_bytes).sum();
-        let bar = bar.unwrap_or_else(|| Bar { shown: new_bar(bytes_total), since: Instant::now(), rows_before: rows });
+        let bar = bar.unwrap_or_else(|| Bar { shown: new_bar(bytes_total), since: clock::start(), rows_before: rows });
         let seconds = bar.since.elapsed().as_secs_f64().max(TICK.as_secs_f64());
         let per_second = (rows.saturating_sub(bar.rows_before)) as f64 / seconds;
         bar.shown.set_message(format!("{} rows, {} rows/s", HumanCount(rows), HumanCount(per_second as u64)));

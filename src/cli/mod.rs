@@ -7,6 +7,7 @@
 
 mod args;
 mod attend;
+mod clock;
 mod command;
 mod follow;
 mod interrupt;

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use millstream::sql::split::{Kind, Piece};
 use millstream::{Database, Error, Outcome, Relation, Rows, Session, Subscription};
 
 use super::attend::{Feed, attend};
+use super::clock;
 use super::command::{self, COMMANDS, Command};
 use super::follow::Followers;
 use super::interrupt::{Interrupt, Mode};
@@ -85,7 +85,7 @@ impl Shell {
     }
 
     fn statement(&mut self, piece: &Piece, origin: Option<&str>) -> Next {
-        let started = Instant::now();
+        let started = clock::start();
         let interrupt = self.interrupt.clone();
         let cancel = self.session.cancel();
         let _running = interrupt.running(cancel.clone());

@@ -4,9 +4,9 @@
 //! when the group is durable. A group that cannot be made durable is taken back from the tables.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::catalog::{Kind, REJECTS, rejects_object};
+use super::clock::now;
 use super::core::Core;
 use super::request::{Change, Commit, Committed, Reply};
 use super::subscribe::Update;
@@ -222,10 +222,4 @@ impl Core {
             }
         }
     }
-}
-
-/// The clock, read here and nowhere below: what it says goes into the log. Microseconds since 1970-01-01 UTC.
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod catalog;
+mod clock;
 mod commit;
 mod constraint;
 mod core;

@@ -7,7 +7,7 @@ use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaPr
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
 
-use super::commit::now;
+use super::clock::now;
 use super::query::{Cancel, Rows, Runner};
 use crate::archive::{Archive, register};
 use crate::error::{Error, Result};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
-use datafusion::sql::parser::CopyToStatement;
+use datafusion::sql::parser::{CopyToSource, CopyToStatement};
 use datafusion::sql::sqlparser::ast;
 
 use super::catalog::Catalog;
-use super::commit::now;
+use super::clock::now;
 use super::core::ask;
 use super::database::Database;
 use super::dml::{self, Dml};
@@ -22,7 +22,7 @@ use super::{ddl, show, verify};
 use crate::error::{Error, Result};
 use crate::sql::bind::Binder;
 use crate::sql::context::at_time;
-use crate::sql::parse::parse;
+use crate::sql::parse::{parse, parse_query};
 use crate::sql::statement::{Explain, Statement};
 
 /// What a statement came to.
@@ -220,7 +220,11 @@ impl Session {
     }
 
     fn copy(&mut self, copy: &CopyToStatement) -> Result<Outcome> {
-        let query = crate::sink::query_of(copy)?;
+        // A name stands for all its rows.
+        let query = match &copy.source {
+            CopyToSource::Query(query) => query.clone(),
+            CopyToSource::Relation(name) => parse_query(&format!("SELECT * FROM {name}"))?,
+        };
         let target = crate::sink::Target::new(copy)?;
         let plan = self.plan(&query)?;
         let rows = self.runner().stream(plan, move |schema| target.open(schema))?;

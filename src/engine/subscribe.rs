@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -147,18 +147,9 @@ impl Subscription {
 
     /// The next update, waiting for it until `timeout` has passed.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Update> {
-        let end = Instant::now() + timeout;
-        let mut state = self.feed.lock();
-        loop {
-            if let Some(update) = state.pop() {
-                return Some(update);
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if state.ended || left.is_zero() {
-                return None;
-            }
-            state = self.feed.0.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let waits = |state: &mut State| state.updates.is_empty() && state.missed.is_none() && !state.ended;
+        let arrived = self.feed.0.arrived.wait_timeout_while(self.feed.lock(), timeout, waits);
+        arrived.unwrap_or_else(PoisonError::into_inner).0.pop()
     }
 }
 

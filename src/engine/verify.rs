@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 
 use super::catalog::{Kind, Object};
+use super::clock;
 use super::core::ask;
 use super::database::Database;
 use super::names::{RowNames, canonical_view_plan, sources};
@@ -29,7 +29,7 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
     let mut all_ok = true;
     let (mut names, mut rows, mut offsets, mut times, mut results) = (vec![], vec![], vec![], vec![], vec![]);
     for name in views {
-        let started = Instant::now();
+        let started = clock::start();
         let object = database.inner().catalog.load().expect(name)?.clone();
         if object.kind != Kind::MaterializedView {
             return Err(Error::input(format!(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::collect;
@@ -58,7 +59,7 @@ impl Recompute {
     }
 
     fn run(&self, tick: &Tick) -> Result<Vec<RecordBatch>> {
-        let session = crate::sql::context::at_time(&self.session, tick.time);
+        let session = at_time(&self.session, tick.time);
         let folded;
         let plan = if self.uses_time {
             folded = session.optimize(&self.plan)?;
@@ -124,4 +125,11 @@ impl fmt::Display for Recompute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Recompute over all rows at each change: {}", self.name)
     }
+}
+
+/// The same session with `now()` at a moment, in microseconds since 1970.
+pub fn at_time(state: &SessionState, time: i64) -> SessionState {
+    let mut state = state.clone();
+    state.execution_props_mut().query_execution_start_time = DateTime::<Utc>::from_timestamp_micros(time);
+    state
 }

@@ -8,14 +8,12 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::sql::parser::{CopyToSource, CopyToStatement};
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::parser::CopyToStatement;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::error::{Error, Result, nearest};
-use crate::sql::parse::parse_query;
 
 const FORMATS: [&str; 5] = ["csv", "tsv", "json", "ndjson", "parquet"];
 const OPTIONS: [&str; 3] = ["format", "header", "delimiter"];
@@ -41,17 +39,6 @@ enum Format {
     Lines(arrow::json::LineDelimitedWriter<BufWriter<File>>),
     Array(arrow::json::ArrayWriter<BufWriter<File>>),
     Parquet(Box<ArrowWriter<BufWriter<File>>>),
-}
-
-/// The query whose rows are copied; a name stands for all its rows.
-///
-/// # Errors
-/// When the source is neither.
-pub fn query_of(copy: &CopyToStatement) -> Result<Box<ast::Query>> {
-    match &copy.source {
-        CopyToSource::Query(query) => Ok(query.clone()),
-        CopyToSource::Relation(name) => parse_query(&format!("SELECT * FROM {name}")),
-    }
 }
 
 impl Target {

@@ -2,4 +2,4 @@
 
 mod file;
 
-pub use file::{Target, Writer, query_of};
+pub use file::{Target, Writer};

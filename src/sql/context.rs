@@ -13,6 +13,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::total_order::Planner;
 use crate::error::Result;
+pub use crate::operators::recompute::at_time;
 
 /// Rules of the batch optimiser that make a view dearer to maintain.
 const RULES_DROPPED_FOR_VIEWS: [&str; 3] = [
@@ -61,13 +62,6 @@ pub fn optimize_for_view(state: &SessionState, plan: LogicalPlan) -> Result<Logi
     let rules =
         Optimizer::new().rules.into_iter().filter(|rule| !RULES_DROPPED_FOR_VIEWS.contains(&rule.name())).collect();
     Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
-}
-
-/// The same session with `now()` at a moment, in microseconds since 1970.
-pub fn at_time(state: &SessionState, time: i64) -> SessionState {
-    let mut state = state.clone();
-    state.execution_props_mut().query_execution_start_time = DateTime::<Utc>::from_timestamp_micros(time);
-    state
 }
 
 struct ViewOptimizer<'a> {

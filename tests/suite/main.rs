@@ -1,1 +1,4 @@
+//! The one integration-test target: linking DataFusion many times is what makes builds slow.
 
+mod architecture;
+mod transcripts;
