@@ -175,7 +175,10 @@ fn encode_group(group: &Group, out: &mut Vec<u8>) -> Result<()> {
         put(out, mark.object as usize);
         put_text(out, &mark.value);
     }
-    group.parts.iter().try_for_each(|part| encode_part(part, out))
+    group.parts.iter().try_for_each(|part| encode_part(part, out))?;
+    // A group may hold marks alone.
+    pad(out);
+    Ok(())
 }
 
 fn encode_part(part: &Part, out: &mut Vec<u8>) -> Result<()> {

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 
 use super::segment::segment_path;
 use super::testing::{content, group, many_types, one, rows, schema, statement};
-use super::{Durability, Log, LogOptions, Mark, Offset, PartRows, Record, Recovery};
+use super::{Durability, Group, Log, LogOptions, Mark, Offset, PartRows, Record, Recovery};
 use crate::error::{Error, Result};
 
 fn open(folder: &Path) -> Result<(Log, Recovery)> {
@@ -65,6 +65,22 @@ fn what_is_appended_comes_back_in_order() {
     assert_eq!(content(&log.segments()), expected);
     let firsts: Vec<Offset> = log.segments().iter().map(|s| s.first_offset()).collect();
     assert_eq!(firsts, [1, 7, 8]);
+}
+
+#[test]
+fn a_commit_of_marks_alone_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(folder.path()).unwrap();
+    let mark = Mark { object: 1, value: "finished".into() };
+    let alone = Group { first_offset: 1, times: vec![1000], parts: Vec::new(), marks: vec![mark.clone()] };
+    log.append(Record::Rows(alone)).unwrap();
+    log.append(one(2, 20)).unwrap();
+    log.close().unwrap();
+    let (log, recovery) = open_read_only(folder.path()).unwrap();
+    assert_eq!(recovery.last_offset, 2);
+    let first = log.segments()[0].records(1, 1).next().unwrap().unwrap();
+    assert!(matches!(&first, Record::Rows(group) if group.marks == [mark] && group.parts.is_empty()), "{first:?}");
+    assert_eq!(content(&log.segments()), [(2, 20)]);
 }
 
 #[test]
