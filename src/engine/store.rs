@@ -83,8 +83,23 @@ impl Store {
     /// # Errors
     /// When a file is damaged, or the operating system refuses.
     pub fn open(folder: &Path, options: LogOptions) -> Result<Opened> {
+        let mut archive = Archive::open(&folder.join(ARCHIVE_FOLDER), options.read_only)?;
+        loop {
+            let sealed_to = archive.manifest().sealed_to;
+            let opened = Store::with_archive(folder, options.clone(), archive);
+            if opened.is_ok() || !options.read_only {
+                return opened;
+            }
+            // A writer beside may have moved a segment to the archive between our looking there and in the log.
+            archive = Archive::open(&folder.join(ARCHIVE_FOLDER), true)?;
+            if archive.manifest().sealed_to == sealed_to {
+                return opened;
+            }
+        }
+    }
+
+    fn with_archive(folder: &Path, options: LogOptions, archive: Archive) -> Result<Opened> {
         let read_only = options.read_only;
-        let archive = Archive::open(&folder.join(ARCHIVE_FOLDER), read_only)?;
         let manifest = archive.manifest();
         let (log, recovery) = Log::open(&folder.join(LOG_FOLDER), options, manifest.sealed_to)?;
         if recovery.cut_bytes > 0 {
@@ -200,12 +215,10 @@ impl Store {
     /// Takes note that the archiver is done with a segment.
     ///
     /// # Errors
-    /// When the segment could not be archived. Nothing is lost: it stays in the log, and is tried again when the
-    /// database is opened.
+    /// When the segment could not be archived. Nothing is lost: it stays in the log, and is tried again with the next
+    /// one, at a checkpoint, and when the database is closed or opened.
     pub fn archived(&mut self, (first, result): ArchivedSegment) -> Result<()> {
-        if let Some(archiver) = &mut self.archiver
-            && result.is_ok()
-        {
+        if let Some(archiver) = &mut self.archiver {
             archiver.sent.remove(&first);
         }
         result?;
