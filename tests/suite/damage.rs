@@ -154,7 +154,9 @@ fn a_log_cut_anywhere_is_a_prefix_of_the_commits() {
             let found = content(&db).unwrap();
             assert!(states.contains(&found), "cut to {length}: {found:#?}");
         }
-        verify(&db);
+        if length % 4 == 0 {
+            verify(&db);
+        }
         fs::write(path, &intact).unwrap();
     });
 }
