@@ -18,7 +18,7 @@ fn use_all(path: &std::path::Path) {
             "CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM s",
             "CREATE MATERIALIZED VIEW again AS SELECT n, row_number() OVER (ORDER BY n) AS place FROM s",
             "INSERT INTO s VALUES (1), (2)",
-            "INSERT INTO t SELECT n, n FROM s",
+            "INSERT INTO t SELECT n, n + 0 FROM s",
             "UPDATE t SET n = n + 1 WHERE k = 1",
             "DELETE FROM t WHERE k = 2",
             "CHECKPOINT",

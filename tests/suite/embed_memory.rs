@@ -60,7 +60,7 @@ fn memory_child() {
 
 fn write_file(path: &Path) -> usize {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
-    let text = "a text that takes its room, so that rows are not too many for a test. ".repeat(6);
+    let text = "a text that takes its room so that rows are not too many for a test. ".repeat(6);
     writeln!(file, "id,kind,text").unwrap();
     let rows = FILE_BYTES / (text.len() + 12);
     for id in 1..=rows {
