@@ -50,7 +50,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let options = if cycle % 3 == 0 { options(&database, cycle) } else { read_only(&database) };
         let db = Database::open_with(options).unwrap_or_else(|e| panic!("cycle {cycle}: {e}"));
         compare(&db, &acknowledged);
-        assert!(acknowledged.len() > before, "cycle {cycle}: the child did nothing");
+        assert!(in_opening(cycle) || acknowledged.len() > before, "cycle {cycle}: the child did nothing");
         db.close().unwrap();
     }
     let db = Database::open_with(options(&database, 0)).unwrap();
@@ -76,6 +76,7 @@ fn crash_child() {
         loop {
             run(&db, &["CREATE MATERIALIZED VIEW passing AS SELECT writer, max(n) AS n FROM events GROUP BY writer"]);
             run(&db, &["CHECKPOINT", "DROP MATERIALIZED VIEW passing"]);
+            std::thread::sleep(Duration::from_millis(30));
         }
     });
 }
@@ -124,6 +125,11 @@ fn append(db: &Database, writer: i64) {
     }
 }
 
+/// Whether the child of a cycle is killed while it may not have opened the database yet.
+fn in_opening(cycle: usize) -> bool {
+    cycle % 4 == 1
+}
+
 /// Lets a child work for a while after its first acknowledgement, kills it, and notes what it acknowledged.
 fn kill_after(database: &Path, delay: Duration, cycle: usize, acknowledged: &mut Acknowledged) {
     let told = format!("{}|{cycle}", database.display());
@@ -143,7 +149,7 @@ fn kill_after(database: &Path, delay: Duration, cycle: usize, acknowledged: &mut
         }
         false
     };
-    if !take() {
+    if !in_opening(cycle) && !take() {
         let output = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
         panic!("cycle {cycle}: the child ended by itself:\n{output}");
     }
@@ -170,16 +176,19 @@ impl Drop for Killed {
 }
 
 fn compare(db: &Database, acknowledged: &Acknowledged) {
-    for writer in 0..WRITERS {
-        let of_writer =
-            |what: &str, table: &str| number(db, &format!("SELECT {what} FROM {table} WHERE writer = {writer}"));
-        let top = of_writer("coalesce(max(n), 0)", "events");
-        let last = acknowledged.range((writer, 0)..(writer + 1, 0)).next_back().map_or(0, |((_, n), _)| *n);
-        assert!(top >= last, "writer {writer}: commit {last} was acknowledged and {top} is the last one");
-        assert_eq!(of_writer("count(*)", "events"), top, "writer {writer}: a gap or a double");
-        assert_eq!(of_writer("count(DISTINCT n)", "events"), top, "writer {writer}: a double");
-        assert_eq!(of_writer("coalesce(max(n), 0)", "latest"), top, "writer {writer}: half a commit");
+    let last = |writer| acknowledged.range((writer, 0)..(writer + 1, 0)).next_back().map_or(0, |((_, n), _)| *n);
+    let kept = "SELECT e.writer, e.top, e.n, e.different, latest.n FROM latest FULL JOIN \
+                (SELECT writer, max(n) AS top, count(*) AS n, count(DISTINCT n) AS different FROM events GROUP BY writer) e \
+                ON e.writer = latest.writer ORDER BY 1";
+    let kept = rows(db, kept);
+    for (writer, row) in kept.iter().enumerate() {
+        let [of, top, count, different, in_table] = numbers_in(row)[..] else { panic!("{row}") };
+        assert_eq!(of, writer as i64);
+        assert!(top >= last(of), "writer {of}: commit {} was acknowledged and {top} is the last one", last(of));
+        assert_eq!((count, different), (top, top), "writer {of}: a gap or a double");
+        assert_eq!(in_table, top, "writer {of}: half a commit");
     }
+    assert!((kept.len() as i64..WRITERS).all(|writer| last(writer) == 0), "a writer's rows are lost");
     assert_eq!(rows(db, "SELECT * FROM behind"), [""; 0]);
     let fed = rows(db, "SELECT count(*), count(DISTINCT id), coalesce(max(id), 0) FROM fed").remove(0);
     let counts: Vec<&str> = fed.split('|').collect();
@@ -190,11 +199,8 @@ fn compare(db: &Database, acknowledged: &Acknowledged) {
 /// In the archive every acknowledged row has the offset that was told, and no offset is beyond the last.
 fn compare_offsets(database: &Path, acknowledged: &Acknowledged) {
     let archived = query_archive(database, "SELECT writer, n, _offset FROM events", &Cancel::default()).unwrap();
-    let archived: Acknowledged = text(&archived.batches)
-        .iter()
-        .map(|line| line.split('|').map(|x| x.parse().unwrap()).collect::<Vec<i64>>())
-        .map(|row| ((row[0], row[1]), row[2]))
-        .collect();
+    let archived: Acknowledged =
+        text(&archived.batches).iter().map(|line| numbers_in(line)).map(|row| ((row[0], row[1]), row[2])).collect();
     for (commit, offset) in acknowledged {
         assert_eq!(archived.get(commit), Some(offset), "commit {commit:?}");
     }
@@ -203,4 +209,8 @@ fn compare_offsets(database: &Path, acknowledged: &Acknowledged) {
     offsets.sort_unstable();
     offsets.dedup();
     assert_eq!(offsets.len(), commits, "two commits have one offset");
+}
+
+fn numbers_in(line: &str) -> Vec<i64> {
+    line.split('|').map(|x| x.parse().unwrap_or_else(|_| panic!("not numbers: {line}"))).collect()
 }
