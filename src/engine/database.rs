@@ -13,7 +13,6 @@ use arrow::array::RecordBatch;
 use crossbeam_channel::Sender;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ScalarUDF, Volatility};
-use tokio::runtime::Runtime;
 
 use super::catalog::{Catalog, Kind, Object};
 use super::constraint::Constraints;
@@ -25,6 +24,7 @@ use super::session::{Outcome, Session};
 use super::store::Store;
 use super::subscribe::{QUEUE_CHANGES, Subscription};
 use super::table::TableChange;
+use super::threads::{THREAD_STACK_BYTES, Threads};
 use crate::circuit::{Circuit, Tick};
 use crate::error::{Error, Result};
 use crate::log::{Durability, LogOptions};
@@ -32,8 +32,6 @@ use crate::sql::context::session_state;
 
 /// The file whose lock makes a database's only writer.
 const LOCK_FILE: &str = "LOCK";
-/// Stack of the threads that plan and run SQL: plans are recursive.
-const THREAD_STACK_BYTES: usize = 64 << 20;
 
 /// How to open a database.
 #[derive(Debug, Clone)]
@@ -91,11 +89,11 @@ pub(super) struct Inner {
     pub(super) sources: Arc<Sources>,
     /// Constraints by object, made when first needed. Ids are never used again.
     constraints: Mutex<HashMap<u32, Arc<Constraints>>>,
-    pub(super) threads: Option<Runtime>,
+    pub(super) threads: Threads,
     pub(super) read_only: bool,
     engine_thread: Mutex<Option<JoinHandle<()>>>,
-    /// Held for as long as the database is open.
-    _lock: Option<File>,
+    /// Held until the database is closed.
+    lock: Mutex<Option<File>>,
 }
 
 /// A table or view, for listings.
@@ -176,12 +174,7 @@ impl Database {
             add_function(&mut session, function)?;
         }
         let view_session = Arc::new(ArcSwap::from_pointee(view_session));
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(partitions)
-            .thread_stack_size(THREAD_STACK_BYTES)
-            .thread_name("millstream-query")
-            .build()
-            .map_err(|e| Error::io("starting threads for", Path::new("queries"), &e))?;
+        let threads = Threads::start(partitions)?;
         let catalog = Arc::new(ArcSwap::from_pointee(opened.catalog.clone()));
         let core = Core {
             catalog: Arc::new(opened.catalog),
@@ -204,10 +197,10 @@ impl Database {
             view_session,
             sources: Arc::default(),
             constraints: Mutex::default(),
-            threads: Some(threads),
+            threads,
             read_only: options.read_only,
             engine_thread: Mutex::new(Some(thread)),
-            _lock: lock,
+            lock: Mutex::new(lock),
         };
         let database = Database { inner: Arc::new(inner) };
         if !options.read_only {
@@ -411,6 +404,8 @@ impl Database {
         self.inner.sources.stop();
         let closed = ask(&self.inner.engine, Request::Close).wait();
         self.inner.join();
+        // Others may hold handles still; another writer need not wait for them.
+        self.inner.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         closed
     }
 
@@ -437,10 +432,6 @@ impl Drop for Inner {
                 tracing::error!(%error, "the database could not be closed");
             }
             self.join();
-        }
-        // Inside an async program a runtime must not be waited for.
-        if let Some(threads) = self.threads.take() {
-            threads.shutdown_background();
         }
     }
 }

@@ -7,7 +7,7 @@ use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::clock::now;
 use super::core::{Core, View};
 use super::history::History;
-use super::names::{InputNames, canonical_view_plan};
+use super::names::{InputNames, canonical_view_plan, sources};
 use super::subscribe::Feed;
 use super::table::Table;
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
@@ -144,6 +144,11 @@ impl Core {
         facts: &HashMap<u32, Facts>,
         circuit: &mut Circuit,
     ) -> Result<NodeId> {
+        for read in sources(catalog, &object.reads, false) {
+            if let (Some(View { node: Err(error), .. }), Some(read)) = (self.views.get(&read), catalog.get(read)) {
+                return Err(Error::input(format!("it reads view `{}`, which cannot be made: {error}", read.name)));
+            }
+        }
         let session = self.session.load();
         let names = InputNames { session: &session, catalog, facts, depth: 0 };
         let plan = canonical_view_plan(&session, &names, object)?;

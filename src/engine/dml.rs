@@ -251,7 +251,9 @@ impl Names for TargetNames<'_> {
             true => self.rows.table(name)?,
             false => None,
         };
-        Ok(Some(providers::target(self.target.clone(), defaults, rows)))
+        // NULL where it must not be is found by the constraints, which say so better than the plan does.
+        let target = Object { schema: nullable(&self.target.schema), ..self.target.as_ref().clone() };
+        Ok(Some(providers::target(Arc::new(target), defaults, rows)))
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -28,5 +28,6 @@ pub mod snapshot;
 mod store;
 pub mod subscribe;
 mod table;
+mod threads;
 mod transaction;
 mod verify;

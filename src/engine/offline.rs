@@ -6,9 +6,11 @@ use std::sync::Arc;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
+use futures::FutureExt;
 
 use super::clock::now;
 use super::query::{Cancel, Rows, Runner};
+use super::threads::Threads;
 use crate::archive::{Archive, register};
 use crate::error::{Error, Result};
 use crate::sql::bind::{Binder, Names};
@@ -21,7 +23,8 @@ struct ArchiveNames(Arc<dyn SchemaProvider>);
 
 impl Names for ArchiveNames {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok(futures::executor::block_on(self.0.table(name))?)
+        let found = self.0.table(name).now_or_never();
+        Ok(found.ok_or_else(|| Error::Internal("a name in memory is looked up at once".into()))??)
     }
 
     fn all(&self) -> Vec<String> {
@@ -40,19 +43,18 @@ pub fn query_archive(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> 
         return Err(Error::input("an archive can only be queried"));
     };
     let archive = Archive::find(folder)?;
-    let threads = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("millstream-query")
-        .build()
-        .map_err(|e| Error::io("starting threads for", folder, &e))?;
     let partitions = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = Threads::start(partitions)?;
     let session = at_time(&session_state(partitions)?, now());
     let context = SessionContext::new_with_state(session);
     let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(crate::sql::SCHEMA, schema.clone())?;
     context.register_catalog(crate::sql::CATALOG, Arc::new(catalog));
-    threads.block_on(register(&context, &archive))?;
+    let runner = |session| Runner::new(session, threads.handle().clone(), cancel.clone());
+    let filled = context.clone();
+    runner(Arc::new(context.state())).run(async move { register(&filled, &archive).await })?;
     let session = Arc::new(at_time(&context.state(), now()));
     let plan = Binder::new(&session, &ArchiveNames(schema)).query(&query)?;
-    Runner::new(session, threads.handle().clone(), cancel.clone()).collect(plan)
+    runner(session).collect(plan)
 }

@@ -21,6 +21,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
+use futures::FutureExt;
 
 use super::catalog::{Catalog, Kind, Object};
 use super::history::History;
@@ -179,7 +180,8 @@ pub fn information_schema(catalog: &Catalog, name: &str) -> Result<Option<Arc<dy
     let list = MemoryCatalogProviderList::new();
     list.register_catalog(crate::sql::CATALOG.into(), Arc::new(database));
     let provider = InformationSchemaProvider::new(Arc::new(list));
-    Ok(futures::executor::block_on(provider.table(name))?)
+    let found = provider.table(name).now_or_never();
+    Ok(found.ok_or_else(|| Error::Internal("a table in memory is found at once".into()))??)
 }
 
 /// The plan with every table in memory cut into batches of one row.

@@ -248,8 +248,7 @@ impl Session {
 /// Runs batch queries of a database as of a moment.
 pub(super) fn runner(database: &Database, cancel: &Cancel, time: i64) -> Runner {
     let session: SessionState = at_time(&database.inner().session.load(), time);
-    let threads = database.inner().threads.as_ref().expect("threads last as long as the database");
-    Runner::new(Arc::new(session), threads.handle().clone(), cancel.clone())
+    Runner::new(Arc::new(session), database.inner().threads.handle().clone(), cancel.clone())
 }
 
 /// Whether a statement shows rows that a source may still add to.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -12,7 +11,7 @@ use super::catalog::{Catalog, Ddl, Kind, Object, rejects_object};
 use super::history::History;
 use crate::archive::{self, Archive, Dataset};
 use crate::error::{Error, Result};
-use crate::log::{Log, LogOptions, Record, Recovery, Segment};
+use crate::log::{Log, LogOptions, Record, Segment};
 
 /// The folder of a database's log.
 const LOG_FOLDER: &str = "log";
@@ -20,11 +19,6 @@ const LOG_FOLDER: &str = "log";
 const ARCHIVE_FOLDER: &str = "archive";
 /// Sealed segments that may wait for the archiver; then the engine waits.
 const ARCHIVER_SEGMENTS: usize = 4;
-
-/// How often a reader tries to open the files of a writer that is moving them.
-const READER_TRIES: usize = 20;
-/// How long it waits in between.
-const READER_PAUSE: Duration = Duration::from_millis(10);
 
 /// The log and the archive of one database.
 pub struct Store {
@@ -89,9 +83,25 @@ impl Store {
     /// # Errors
     /// When a file is damaged, or the operating system refuses.
     pub fn open(folder: &Path, options: LogOptions) -> Result<Opened> {
+        let mut archive = Archive::open(&folder.join(ARCHIVE_FOLDER), options.read_only)?;
+        loop {
+            let sealed_to = archive.manifest().sealed_to;
+            let opened = Store::with_archive(folder, options.clone(), archive);
+            if opened.is_ok() || !options.read_only {
+                return opened;
+            }
+            // A writer beside may have moved a segment to the archive between our looking there and in the log.
+            archive = Archive::open(&folder.join(ARCHIVE_FOLDER), true)?;
+            if archive.manifest().sealed_to == sealed_to {
+                return opened;
+            }
+        }
+    }
+
+    fn with_archive(folder: &Path, options: LogOptions, archive: Archive) -> Result<Opened> {
         let read_only = options.read_only;
-        let (archive, (log, recovery)) = open_both(folder, &options)?;
         let manifest = archive.manifest();
+        let (log, recovery) = Log::open(&folder.join(LOG_FOLDER), options, manifest.sealed_to)?;
         if recovery.cut_bytes > 0 {
             tracing::warn!(bytes = recovery.cut_bytes, "the end of the log was never acknowledged and has been cut");
         }
@@ -205,12 +215,10 @@ impl Store {
     /// Takes note that the archiver is done with a segment.
     ///
     /// # Errors
-    /// When the segment could not be archived. Nothing is lost: it stays in the log, and is tried again when the
-    /// database is opened.
+    /// When the segment could not be archived. Nothing is lost: it stays in the log, and is tried again with the next
+    /// one, at a checkpoint, and when the database is closed or opened.
     pub fn archived(&mut self, (first, result): ArchivedSegment) -> Result<()> {
-        if let Some(archiver) = &mut self.archiver
-            && result.is_ok()
-        {
+        if let Some(archiver) = &mut self.archiver {
             archiver.sent.remove(&first);
         }
         result?;
@@ -253,24 +261,6 @@ impl Store {
         }
         let closed = self.log.take().map_or(Ok(()), Log::close);
         sealed.and(closed)
-    }
-}
-
-/// Opens the archive and the log behind it. A writer beside a reader may archive a segment just in between: then the
-/// reader looks again.
-fn open_both(folder: &Path, options: &LogOptions) -> Result<(Archive, (Log, Recovery))> {
-    let mut tries = 0;
-    loop {
-        let archive = Archive::open(&folder.join(ARCHIVE_FOLDER), options.read_only)?;
-        let sealed_to = archive.manifest().sealed_to;
-        match Log::open(&folder.join(LOG_FOLDER), options.clone(), sealed_to) {
-            Ok(log) => return Ok((archive, log)),
-            Err(error) if !options.read_only || tries == READER_TRIES => return Err(error),
-            Err(_) => {
-                tries += 1;
-                std::thread::sleep(READER_PAUSE);
-            }
-        }
     }
 }
 

@@ -1,4 +1,15 @@
 //! The one integration-test target: linking DataFusion many times is what makes builds slow.
 
 mod architecture;
+mod archive_readers;
+mod crash;
+mod damage;
+mod damage_writes;
+mod embed_async;
+mod embed_functions;
+mod embed_memory;
+mod embed_readers;
+mod embed_statements;
+mod embed_support;
+mod embed_threads;
 mod transcripts;
