@@ -164,7 +164,7 @@ impl Core {
 
     fn explain_new(&self, object: &Object) -> Result<Vec<ExplainLine>> {
         let mut circuit = Circuit::new();
-        let node = self.lower_view(&self.catalog, object, &mut circuit)?;
+        let node = self.lower_view(&self.catalog, object, &self.view_facts(), &mut circuit)?;
         Ok(circuit.explain(node, &|object| object_name(&self.catalog, object)))
     }
 

@@ -101,7 +101,7 @@ impl Core {
     /// Lowers a view into a circuit of its own and fills it from history.
     fn build(&mut self, catalog: &Catalog, object: &Object, tick: &Tick) -> Result<Built> {
         let mut circuit = Circuit::new();
-        let root = self.lower_view(catalog, object, &mut circuit)?;
+        let root = self.lower_view(catalog, object, &self.view_facts(), &mut circuit)?;
         let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
         let history = self.store.history(self.tick.offset);
         let mut started = false;
@@ -137,17 +137,23 @@ impl Core {
     }
 
     /// Adds the operators of a view to a circuit.
-    pub(super) fn lower_view(&self, catalog: &Catalog, object: &Object, circuit: &mut Circuit) -> Result<NodeId> {
+    pub(super) fn lower_view(
+        &self,
+        catalog: &Catalog,
+        object: &Object,
+        facts: &HashMap<u32, Facts>,
+        circuit: &mut Circuit,
+    ) -> Result<NodeId> {
         let session = self.session.load();
-        let facts = self.view_facts();
-        let names = InputNames { session: &session, catalog, facts: &facts, depth: 0 };
+        let names = InputNames { session: &session, catalog, facts, depth: 0 };
         let plan = canonical_view_plan(&session, &names, object)?;
         let plan = optimize_for_view(&session, plan)?;
         tracing::debug!(view = object.name, plan = %plan.display_indent(), "lowering");
         lower(&plan, circuit, &session)
     }
 
-    fn view_facts(&self) -> HashMap<u32, Facts> {
+    /// What the live circuit knows of each materialized view.
+    pub(super) fn view_facts(&self) -> HashMap<u32, Facts> {
         let facts = |(id, view): (&u32, &View)| Some((*id, self.circuit.facts(*view.node.as_ref().ok()?).clone()));
         self.views.iter().filter_map(facts).collect()
     }
@@ -162,8 +168,9 @@ impl Core {
         let rejects = super::catalog::rejects_object();
         self.circuit.input(rejects.id, rejects.schema.clone(), rejects.facts());
         for object in catalog.in_order().iter().filter(|o| o.kind == Kind::MaterializedView) {
+            let facts = self.view_facts();
             let mut circuit = std::mem::take(&mut self.circuit);
-            let node = self.lower_view(&catalog, object, &mut circuit);
+            let node = self.lower_view(&catalog, object, &facts, &mut circuit);
             self.circuit = circuit;
             let view = match node {
                 Ok(node) => {
