@@ -157,6 +157,7 @@ impl Core {
         lower(&plan, circuit, &session)
     }
 
+    /// What the live circuit knows of each materialized view.
     pub(super) fn view_facts(&self) -> HashMap<u32, Facts> {
         let facts = |(id, view): (&u32, &View)| Some((*id, self.circuit.facts(*view.node.as_ref().ok()?).clone()));
         self.views.iter().filter_map(facts).collect()

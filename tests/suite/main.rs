@@ -12,4 +12,5 @@ mod embed_readers;
 mod embed_statements;
 mod embed_support;
 mod embed_threads;
+mod oracle;
 mod transcripts;

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::{InputTable, Lowering, output};
 use crate::circuit::{Facts, NodeId, NodeSpec};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::operators::recompute::Recompute;
 use crate::operators::slot::Slot;
 use crate::sql::expr::{Dependence, dependence};
@@ -147,9 +147,6 @@ impl Cut<'_, '_> {
             })
             .collect::<Vec<_>>();
         let scan = LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(slot.clone()), None)?;
-        if columns.is_empty() {
-            return Err(Error::unsupported("a construct over rows without columns has no incremental form"));
-        }
         let plan = scan.project(columns)?.build()?;
         self.slots.push(slot);
         self.inputs.push(node);

@@ -1,0 +1,193 @@
+//! Random queries of what has no incremental operator yet.
+
+use super::query::{From, Queries, Query, named};
+use super::value::Kind;
+
+impl Queries<'_> {
+    /// A query with at least one construct that is recomputed.
+    pub fn exotic_query(&mut self, depth: usize) -> Query {
+        match self.random.below(13) {
+            0..2 => self.outer_join(depth),
+            2 => self.membership(depth),
+            3 => self.existence(depth),
+            4..6 => self.window(depth),
+            6 => self.set_operation(depth),
+            7 => self.scalar_subquery(depth),
+            8 => self.collecting(depth),
+            9 => self.grouping_sets(depth),
+            10 => self.recursive(),
+            11 => self.limit_or_distinct_on(depth),
+            _ => self.unnest(depth),
+        }
+    }
+
+    fn outer_join(&mut self, depth: usize) -> Query {
+        let (left, right) = (self.one(depth), self.one(depth));
+        let join = *self.random.pick(&["LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "LEFT SEMI JOIN", "LEFT ANTI JOIN"]);
+        let left_columns = left.columns.clone();
+        let from = self.joined(join, left, right);
+        let columns = if join.starts_with("LEFT ") && join != "LEFT JOIN" { left_columns } else { from.columns };
+        let (list, kinds) = self.list(&columns, 3);
+        let condition = self.condition(&columns, 30);
+        Query { sql: format!("SELECT {list} FROM {}{condition}", from.sql), kinds }
+    }
+
+    fn membership(&mut self, depth: usize) -> Query {
+        let from = self.from(depth);
+        let (value, kind) = self.expressions(&from.columns).any(0);
+        let inner = self.select_of(depth.saturating_sub(1), &[kind]);
+        let not = *self.random.pick(&["", "NOT "]);
+        let (list, kinds) = self.list(&from.columns, 2);
+        Query { sql: format!("SELECT {list} FROM {} WHERE {value} {not}IN ({inner})", from.sql), kinds }
+    }
+
+    fn existence(&mut self, depth: usize) -> Query {
+        let (outer, inner) = (self.one(depth), self.one(0));
+        let kind = self.random.pick(&outer.columns).kind;
+        let left = self.expressions(&outer.columns).of(kind, 0);
+        let right = self.expressions(&inner.columns).of(kind, 0);
+        let not = *self.random.pick(&["", "NOT "]);
+        let (list, kinds) = self.list(&outer.columns, 2);
+        let exists = format!("{not}EXISTS (SELECT 1 FROM {} WHERE {left} = {right})", inner.sql);
+        Query { sql: format!("SELECT {list} FROM {} WHERE {exists}", outer.sql), kinds }
+    }
+
+    fn window(&mut self, depth: usize) -> Query {
+        let from = self.from(depth);
+        let (list, mut kinds) = self.list(&from.columns, 2);
+        let mut items = vec![list];
+        for _ in 0..self.random.between(1, 2) {
+            let (argument, kind) = self.expressions(&from.columns).any(0);
+            let number = self.expressions(&from.columns).of(Kind::Int, 0);
+            let (call, kind) = match self.random.below(10) {
+                0 => ("row_number()".into(), Kind::Int),
+                1 => ("rank()".into(), Kind::Int),
+                2 => ("dense_rank()".into(), Kind::Int),
+                3 => (format!("lag({argument})"), kind),
+                4 => (format!("lead({argument}, 2)"), kind),
+                5 => (format!("first_value({argument})"), kind),
+                6 => (format!("last_value({argument})"), kind),
+                7 => ("ntile(3)".into(), Kind::Int),
+                8 => ("count(*)".into(), Kind::Int),
+                _ => (format!("sum({number})"), Kind::Int),
+            };
+            let (partition, _) = self.expressions(&from.columns).any(0);
+            let (order, _) = self.expressions(&from.columns).any(0);
+            let direction = *self.random.pick(&["", " DESC", " NULLS FIRST"]);
+            let over = match self.random.below(4) {
+                0 => format!("ORDER BY {order}{direction}"),
+                1 => format!("PARTITION BY {partition}"),
+                2 => format!("PARTITION BY {partition} ORDER BY {order} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW"),
+                _ => format!("PARTITION BY {partition} ORDER BY {order}{direction}"),
+            };
+            items.push(format!("{call} OVER ({over}) AS c{}", kinds.len()));
+            kinds.push(kind);
+        }
+        Query { sql: format!("SELECT {} FROM {}", items.join(", "), from.sql), kinds }
+    }
+
+    fn set_operation(&mut self, depth: usize) -> Query {
+        let first = self.select(depth);
+        let operator = *self.random.pick(&["UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"]);
+        let second = self.select_of(depth, &first.kinds);
+        Query { sql: format!("{} {operator} {second}", first.sql), kinds: first.kinds }
+    }
+
+    fn scalar_subquery(&mut self, depth: usize) -> Query {
+        let (outer, inner) = (self.one(depth), self.one(0));
+        let (call, kind) = self.call(&inner.columns);
+        let condition = match self.random.percent(50) {
+            true => {
+                let kind = self.random.pick(&outer.columns).kind;
+                let left = self.expressions(&outer.columns).of(kind, 0);
+                let right = self.expressions(&inner.columns).of(kind, 0);
+                format!(" WHERE {left} = {right}")
+            }
+            false => String::new(),
+        };
+        let subquery = format!("(SELECT {call} FROM {}{condition})", inner.sql);
+        let (list, mut kinds) = self.list(&outer.columns, 2);
+        if self.random.percent(50) {
+            let value = self.expressions(&outer.columns).of(kind, 0);
+            return Query { sql: format!("SELECT {list} FROM {} WHERE {value} <> {subquery}", outer.sql), kinds };
+        }
+        kinds.push(kind);
+        Query { sql: format!("SELECT {list}, {subquery} AS c2 FROM {}", outer.sql), kinds }
+    }
+
+    fn collecting(&mut self, depth: usize) -> Query {
+        let from = self.from(depth);
+        let (key, kind) = self.expressions(&from.columns).any(0);
+        let (argument, argument_kind) = self.expressions(&from.columns).any(0);
+        let text = self.expressions(&from.columns).of(Kind::Text, 0);
+        let int = self.expressions(&from.columns).of(Kind::Int, 0);
+        let (call, call_kind) = match self.random.below(8) {
+            0 => (format!("CAST(array_agg({argument}) AS TEXT)"), Kind::Text),
+            1 => (format!("string_agg({text}, ',')"), Kind::Text),
+            2 => (format!("first_value({argument})"), argument_kind),
+            3 => (format!("last_value({argument} ORDER BY {int})"), argument_kind),
+            4 => (format!("median({int})"), Kind::Int),
+            5 => (format!("stddev(CAST({int} AS SMALLINT) % 3)"), Kind::Float),
+            6 => (format!("bool_or({int} > 1)"), Kind::Bool),
+            _ => (format!("string_agg(DISTINCT {text}, '' ORDER BY {text})"), Kind::Text),
+        };
+        if !key.starts_with('s') {
+            return Query { sql: format!("SELECT {call} AS c0 FROM {}", from.sql), kinds: vec![call_kind] };
+        }
+        Query {
+            sql: format!("SELECT {key} AS c0, {call} AS c1 FROM {} GROUP BY {key}", from.sql),
+            kinds: vec![kind, call_kind],
+        }
+    }
+
+    fn grouping_sets(&mut self, depth: usize) -> Query {
+        let from = self.from(depth);
+        let (a, b) = (self.random.pick(&from.columns).clone(), self.random.pick(&from.columns).clone());
+        let (call, kind) = self.call(&from.columns);
+        let sets = match self.random.below(3) {
+            0 => format!("ROLLUP ({}, {})", a.name, b.name),
+            1 => format!("CUBE ({}, {})", a.name, b.name),
+            _ => format!("GROUPING SETS (({}), ({}, {}), ())", a.name, a.name, b.name),
+        };
+        let sql = format!("SELECT {} AS c0, {} AS c1, {call} AS c2 FROM {} GROUP BY {sets}", a.name, b.name, from.sql);
+        Query { sql, kinds: vec![a.kind, b.kind, kind] }
+    }
+
+    fn recursive(&mut self) -> Query {
+        let from = self.one(0);
+        let start = self.expressions(&from.columns).of(Kind::Int, 0);
+        let name = self.name();
+        let sql = format!(
+            "WITH RECURSIVE {name} AS (SELECT CAST({start} AS BIGINT) % 5 AS c0, 1 AS c1 FROM {} \
+             UNION ALL SELECT c0 + 1 AS c0, c1 + 1 AS c1 FROM {name} WHERE c1 < 4) SELECT c0, c1 FROM {name}",
+            from.sql
+        );
+        Query { sql, kinds: vec![Kind::Int, Kind::Int] }
+    }
+
+    fn limit_or_distinct_on(&mut self, depth: usize) -> Query {
+        let query = self.select(depth);
+        if self.random.percent(50) {
+            return Query { sql: format!("{} {}", query.sql, self.limit()), kinds: query.kinds };
+        }
+        let name = self.name();
+        let columns = named(&name, &query.kinds);
+        let from = From { sql: format!("({}) AS {name}", query.sql), columns };
+        let (list, kinds) = self.list(&from.columns, 2);
+        let key = &from.columns[0].name;
+        let order = match self.random.percent(50) {
+            true => format!(" ORDER BY {key}, {}", self.random.pick(&from.columns).name),
+            false => String::new(),
+        };
+        Query { sql: format!("SELECT DISTINCT ON ({key}) {list} FROM {}{order}", from.sql), kinds }
+    }
+
+    fn unnest(&mut self, depth: usize) -> Query {
+        let from = self.from(depth);
+        let (list, mut kinds) = self.list(&from.columns, 1);
+        let (first, kind) = self.expressions(&from.columns).any(0);
+        let second = self.expressions(&from.columns).of(kind, 0);
+        kinds.push(kind);
+        Query { sql: format!("SELECT {list}, unnest([{first}, {second}]) AS c1 FROM {}", from.sql), kinds }
+    }
+}

@@ -1,0 +1,165 @@
+//! Random scalar expressions as SQL text.
+
+use super::random::Random;
+use super::value::{KINDS, Kind, literal};
+
+/// A column that an expression may name, as it is written there.
+#[derive(Debug, Clone)]
+pub struct Named {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// Makes expressions over some columns.
+pub struct Expressions<'a> {
+    pub random: &'a mut Random,
+    pub columns: &'a [Named],
+    /// Whether expressions may fail on some rows.
+    pub fallible: bool,
+}
+
+impl Expressions<'_> {
+    /// An expression of any kind.
+    pub fn any(&mut self, depth: usize) -> (String, Kind) {
+        let kind = match self.columns.is_empty() {
+            true => *self.random.pick(&KINDS),
+            false => self.random.pick(self.columns).kind,
+        };
+        (self.of(kind, depth), kind)
+    }
+
+    /// A column, where there is one.
+    pub fn column(&mut self, kind: Kind) -> Option<String> {
+        let fitting: Vec<&Named> = self.columns.iter().filter(|c| c.kind == kind).collect();
+        (!fitting.is_empty()).then(|| self.random.pick(&fitting).name.clone())
+    }
+
+    /// An expression of one kind.
+    pub fn of(&mut self, kind: Kind, depth: usize) -> String {
+        if depth == 0 || self.random.percent(40) {
+            return match self.column(kind) {
+                Some(column) if self.random.percent(85) => column,
+                _ => literal(self.random, kind),
+            };
+        }
+        let depth = depth - 1;
+        if self.random.percent(20) {
+            return self.choice(kind, depth);
+        }
+        match kind {
+            Kind::Int => self.int(depth),
+            Kind::Float => self.float(depth),
+            Kind::Decimal => self.decimal(depth),
+            Kind::Text => self.text(depth),
+            Kind::Bool => self.condition(depth),
+            Kind::Date => format!("CAST({} AS DATE)", self.of(Kind::Time, depth)),
+            Kind::Time => match self.random.below(3) {
+                0 => format!("date_trunc('hour', {})", self.of(Kind::Time, depth)),
+                1 => format!("CAST({} AS TIMESTAMP)", self.column(Kind::Date).unwrap_or("DATE '2024-03-01'".into())),
+                _ => format!(
+                    "({} + INTERVAL '90 minutes')",
+                    self.column(Kind::Time).unwrap_or("TIMESTAMP '2024-03-01'".into())
+                ),
+            },
+        }
+    }
+
+    fn choice(&mut self, kind: Kind, depth: usize) -> String {
+        let (a, b) = (self.of(kind, depth), self.of(kind, depth));
+        match self.random.below(4) {
+            0 => format!("CASE WHEN {} THEN {a} ELSE {b} END", self.condition(depth)),
+            1 => format!("CASE WHEN {} THEN {a} END", self.condition(depth)),
+            2 => format!("COALESCE({a}, {b})"),
+            _ => format!("NULLIF({a}, {b})"),
+        }
+    }
+
+    fn int(&mut self, depth: usize) -> String {
+        if self.fallible && self.random.percent(35) {
+            let (a, b) = (self.of(Kind::Int, depth), self.of(Kind::Int, 0));
+            return match self.random.below(5) {
+                0 => format!("({a} / {b})"),
+                1 => format!("({a} % {b})"),
+                2 => format!("CAST({} AS BIGINT)", self.of(Kind::Text, depth)),
+                3 => format!("CAST({a} AS SMALLINT)"),
+                _ => format!("abs({a})"),
+            };
+        }
+        let (a, b) = (self.of(Kind::Int, depth), self.of(Kind::Int, depth));
+        match self.random.below(7) {
+            0 => format!("({a} + {b})"),
+            1 => format!("({a} - {b})"),
+            2 => format!("({a} * {b})"),
+            3 => format!("character_length({})", self.of(Kind::Text, depth)),
+            4 => format!("CAST(EXTRACT(DAY FROM {}) AS BIGINT)", self.of(Kind::Date, depth)),
+            5 => format!("({a} % 3)"),
+            _ => format!("CAST({} AS INT)", self.of(Kind::Bool, depth)),
+        }
+    }
+
+    fn float(&mut self, depth: usize) -> String {
+        let (a, b) = (self.of(Kind::Float, depth), self.of(Kind::Float, depth));
+        match self.random.below(7) {
+            0 => format!("({a} + {b})"),
+            1 => format!("({a} - {b})"),
+            2 => format!("({a} * {b})"),
+            3 => format!("({a} / {b})"),
+            4 => format!("CAST({} AS DOUBLE)", self.of(Kind::Int, depth)),
+            5 => format!("round({a})"),
+            _ => format!("sqrt(abs({a}))"),
+        }
+    }
+
+    fn decimal(&mut self, depth: usize) -> String {
+        let (a, b) = (self.of(Kind::Decimal, 0), self.of(Kind::Decimal, depth));
+        match self.random.below(3) {
+            0 => format!("({a} + {b})"),
+            1 => format!("({a} - {b})"),
+            _ if self.fallible => format!("CAST({} AS DECIMAL(10,2))", self.of(Kind::Int, depth)),
+            _ => format!("({a} * 2)"),
+        }
+    }
+
+    fn text(&mut self, depth: usize) -> String {
+        let a = self.of(Kind::Text, depth);
+        match self.random.below(7) {
+            0 => format!("upper({a})"),
+            1 => format!("({a} || {})", self.of(Kind::Text, depth)),
+            2 => format!("concat({a}, '-', {})", self.of(Kind::Text, depth)),
+            3 => format!("substr({a}, 1, 1)"),
+            4 => format!("reverse({a})"),
+            5 => format!("replace({a}, 'a', 'ba')"),
+            _ => {
+                let kind = *self.random.pick(&[Kind::Int, Kind::Decimal, Kind::Bool, Kind::Date, Kind::Float]);
+                format!("CAST({} AS TEXT)", self.of(kind, depth))
+            }
+        }
+    }
+
+    /// A condition.
+    pub fn condition(&mut self, depth: usize) -> String {
+        let kind = match self.columns.is_empty() || self.random.percent(20) {
+            true => *self.random.pick(&KINDS),
+            false => self.random.pick(self.columns).kind,
+        };
+        let deeper = depth.saturating_sub(1);
+        let a = self.of(kind, deeper);
+        match self.random.below(if depth == 0 { 7 } else { 11 }) {
+            0..3 => {
+                let operator = *self.random.pick(&["=", "=", "<>", "<", "<=", ">", ">="]);
+                format!("{a} {operator} {}", self.of(kind, deeper))
+            }
+            3 => format!("{a} IS NOT NULL"),
+            4 => format!("{a} IS NULL"),
+            5 => format!("{a} IS DISTINCT FROM {}", self.of(kind, deeper)),
+            6 => format!("{a} IN ({}, {})", literal(self.random, kind), literal(self.random, kind)),
+            7 => format!("({} AND {})", self.condition(deeper), self.condition(deeper)),
+            8 => format!("({} OR {})", self.condition(deeper), self.condition(deeper)),
+            9 => format!("NOT ({})", self.condition(deeper)),
+            _ => match self.random.below(2) {
+                0 => format!("{a} BETWEEN {} AND {}", literal(self.random, kind), literal(self.random, kind)),
+                _ => format!("{} LIKE '%a%'", self.of(Kind::Text, deeper)),
+            },
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What is right: rows kept as plain batches, and queries run by the batch engine over them.
+//!
+//! Nothing of the engine takes part but what defines the language: the functions of a session, and the rewrite that
+//! fixes what SQL leaves open.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, Session};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::{TableProvider, TableType, ViewTable};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use millstream::sql::canonical::canonical;
+use millstream::sql::context::session_state;
+use tokio::runtime::Runtime;
+
+use super::case::{Change, Relation};
+use super::value::{batch, schema};
+
+/// Rows as text, each with how often it is there. Text tells apart what bits tell apart, but for NaNs.
+pub type Bag = BTreeMap<String, i64>;
+
+/// A table whose rows can be replaced.
+#[derive(Debug)]
+struct Rows {
+    schema: SchemaRef,
+    rows: Mutex<RecordBatch>,
+    /// One row per batch.
+    alone: Mutex<bool>,
+}
+
+impl Rows {
+    fn get(&self) -> RecordBatch {
+        self.rows.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl TableProvider for Rows {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows = self.get();
+        let batches = match *self.alone.lock().unwrap() {
+            true => (0..rows.num_rows()).map(|row| rows.slice(row, 1)).collect(),
+            false => vec![rows],
+        };
+        Ok(MemorySourceConfig::try_new_exec(&[batches], self.schema.clone(), projection.cloned())?)
+    }
+}
+
+pub struct Reference {
+    relations: Vec<Relation>,
+    rows: Vec<Arc<Rows>>,
+    state: SessionState,
+    /// The same, with batches of one row.
+    alone: SessionState,
+    schema: Arc<MemorySchemaProvider>,
+    views: HashMap<String, LogicalPlan>,
+    runtime: Runtime,
+}
+
+impl Reference {
+    pub fn new(relations: &[Relation]) -> Reference {
+        let tables = Arc::new(MemorySchemaProvider::new());
+        let rows: Vec<Arc<Rows>> = relations
+            .iter()
+            .map(|r| {
+                let schema = schema(&r.columns);
+                let rows = Mutex::new(RecordBatch::new_empty(schema.clone()));
+                Arc::new(Rows { schema, rows, alone: Mutex::new(false) })
+            })
+            .collect();
+        for (relation, rows) in relations.iter().zip(&rows) {
+            tables.register_table(relation.name.clone(), rows.clone()).unwrap();
+        }
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(millstream::sql::SCHEMA, tables.clone()).unwrap();
+        let state = session_state(1).unwrap();
+        state.catalog_list().register_catalog(millstream::sql::CATALOG.into(), Arc::new(catalog));
+        let mut alone = state.clone();
+        *alone.config_mut() = alone.config().clone().with_batch_size(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        Reference { relations: relations.to_vec(), rows, state, alone, schema: tables, views: HashMap::new(), runtime }
+    }
+
+    /// The rows of a relation.
+    pub fn relation(&self, at: usize) -> Bag {
+        bag(&[self.rows[at].get()])
+    }
+
+    /// Adds a view.
+    pub fn create_view(&mut self, name: &str, sql: &str) -> Result<()> {
+        let plan = canonical(self.runtime.block_on(self.state.create_logical_plan(sql))?)?;
+        self.views.insert(name.into(), self.state.optimize(&plan)?);
+        self.schema.register_table(name.into(), Arc::new(ViewTable::new(plan, Some(sql.into()))))?;
+        self.view(name)?;
+        Ok(())
+    }
+
+    /// Forgets a view.
+    pub fn drop_view(&mut self, name: &str) {
+        self.views.remove(name);
+        self.schema.deregister_table(name).unwrap();
+    }
+
+    /// The rows of a view: its query over the rows of the relations. One row's failure can fail the rows beside it, so
+    /// that what counts is the query run row by row.
+    pub fn view(&self, name: &str) -> Result<Bag> {
+        let plan = &self.views[name];
+        if let Ok(batches) = self.run(&self.state, plan) {
+            return Ok(bag(&batches));
+        }
+        self.set_alone(true);
+        let result = self.run(&self.alone, plan);
+        self.set_alone(false);
+        Ok(bag(&result?))
+    }
+
+    fn set_alone(&self, alone: bool) {
+        self.rows.iter().for_each(|r| *r.alone.lock().unwrap() = alone);
+    }
+
+    fn run(&self, state: &SessionState, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
+        self.runtime.block_on(async {
+            let physical = state.query_planner().create_physical_plan(plan, state).await?;
+            collect(physical, state.task_ctx()).await
+        })
+    }
+
+    fn query(&self, at: usize, sql: &str) -> Result<RecordBatch> {
+        let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
+        let plan = self.state.optimize(&plan)?;
+        let batches = self.run(&self.state, &plan)?;
+        let schema = self.rows[at].schema.clone();
+        let batches: Vec<RecordBatch> = batches
+            .iter()
+            .map(|b| RecordBatch::try_new(schema.clone(), b.columns().to_vec()))
+            .collect::<Result<_, _>>()?;
+        Ok(concat_batches(&schema, &batches)?)
+    }
+
+    /// Carries out a change, or says why it is refused.
+    pub fn change(&mut self, change: &Change) -> Result<()> {
+        let at = change.relation();
+        let relation = &self.relations[at];
+        let name = &relation.name;
+        let rows = match change {
+            Change::Insert { rows, .. } => self.inserted(at, batch(&relation.columns, rows))?,
+            Change::InsertSelect { .. } => self.inserted(at, self.rows[at].get())?,
+            Change::Delete { condition, .. } => {
+                self.query(at, &format!("SELECT * FROM {name} WHERE ({condition}) IS NOT TRUE"))?
+            }
+            Change::Update { column, value, condition, .. } => {
+                let others = self.query(at, &format!("SELECT * FROM {name} WHERE ({condition}) IS NOT TRUE"))?;
+                let list: Vec<String> = relation
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .map(|(at, c)| match at == *column {
+                        true => format!("CAST({value} AS {}) AS {}", c.sql_type, c.name),
+                        false => c.name.clone(),
+                    })
+                    .collect();
+                let list = list.join(", ");
+                let changed = self.query(at, &format!("SELECT {list} FROM {name} WHERE {condition}"))?;
+                let rows = concat_batches(&others.schema(), [&others, &changed])?;
+                if !relation.key.is_empty() {
+                    let keys = keys(relation, &rows);
+                    if keys.iter().collect::<HashSet<_>>().len() < keys.len() {
+                        return Err(DataFusionError::Execution("a key would be there twice".into()));
+                    }
+                }
+                rows
+            }
+        };
+        self.accept(relation, &rows)?;
+        *self.rows[at].rows.lock().unwrap() = rows;
+        Ok(())
+    }
+
+    /// The rows after an insert: of rows with one key the last one stays.
+    fn inserted(&self, at: usize, new: RecordBatch) -> Result<RecordBatch> {
+        let rows = concat_batches(&new.schema(), [&self.rows[at].get(), &new])?;
+        if self.relations[at].key.is_empty() {
+            return Ok(rows);
+        }
+        self.accept(&self.relations[at], &new)?;
+        let mut last = BTreeMap::new();
+        for (row, key) in keys(&self.relations[at], &rows).into_iter().enumerate() {
+            last.insert(key, row as u32);
+        }
+        let last = arrow::array::UInt32Array::from_iter_values(last.into_values());
+        Ok(take_record_batch(&rows, &last)?)
+    }
+
+    fn accept(&self, relation: &Relation, rows: &RecordBatch) -> Result<()> {
+        for (at, column) in relation.columns.iter().enumerate() {
+            if (column.required || relation.key.contains(&at)) && rows.column(at).null_count() > 0 {
+                return Err(DataFusionError::Execution(format!("{} is NULL", column.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn keys(relation: &Relation, rows: &RecordBatch) -> Vec<String> {
+    // The two zeros are one key.
+    let key = rows.project(&relation.key).unwrap();
+    texts(&key).into_iter().map(|text| text.replace("-0.0\u{1f}", "0.0\u{1f}")).collect()
+}
+
+/// Each row as text.
+fn texts(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::new().with_null("∅");
+    let columns: Vec<ArrayFormatter> =
+        batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+    (0..batch.num_rows())
+        .map(|row| columns.iter().map(|c| format!("{}\u{1f}", c.value(row))).collect::<String>())
+        .collect()
+}
+
+/// Rows as a bag.
+pub fn bag(batches: &[RecordBatch]) -> Bag {
+    let mut bag = Bag::new();
+    for batch in batches {
+        for text in texts(batch) {
+            *bag.entry(text).or_default() += 1;
+        }
+    }
+    bag
+}
+
+/// What differs between two bags, a line each.
+pub fn difference(expected: &Bag, got: &Bag) -> String {
+    let mut lines = String::new();
+    for row in expected.keys().chain(got.keys().filter(|r| !expected.contains_key(*r))) {
+        let (e, g) = (expected.get(row).unwrap_or(&0), got.get(row).unwrap_or(&0));
+        if e != g {
+            lines.push_str(&format!(
+                "  expected {e}, got {g} of ({})\n",
+                row.trim_end_matches('\u{1f}').replace('\u{1f}', ", ")
+            ));
+        }
+    }
+    lines
+}
