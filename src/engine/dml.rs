@@ -114,7 +114,7 @@ impl Dml {
     /// When the statement does not fit the columns, fails on a row, or a row breaks a constraint.
     pub fn evaluate(&self, runner: &Runner, snapshot: &Arc<Snapshot>) -> Result<Change> {
         let session = runner.session();
-        let rows = RowNames { session, snapshot, expand_materialized: false, depth: 0 };
+        let rows = RowNames::new(session, snapshot);
         let names = TargetNames { rows, session, target: &self.target, reads_target: self.depends_on_target() };
         let plan = Binder::new(session, &names).statement(self.statement.clone())?;
         let LogicalPlan::Dml(DmlStatement { op, input, table_name, .. }) = plan else {

@@ -12,7 +12,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Kind, Object, REJECTS, rejects_object};
-use super::providers;
+use super::providers::{self, Batching};
 use super::snapshot::Snapshot;
 use crate::circuit::Facts;
 use crate::error::{Error, Result};
@@ -72,8 +72,17 @@ pub struct RowNames<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     /// Whether a materialized view is run rather than read: that is how it is verified.
     pub expand_materialized: bool,
+    /// How rows are handed over.
+    pub batching: Batching,
     /// How many views the plan is within.
     pub depth: usize,
+}
+
+impl<'a> RowNames<'a> {
+    /// Names for what a user asks.
+    pub fn new(session: &'a SessionState, snapshot: &'a Arc<Snapshot>) -> Self {
+        RowNames { session, snapshot, expand_materialized: false, batching: Batching::Whole, depth: 0 }
+    }
 }
 
 impl Names for RowNames<'_> {
@@ -89,12 +98,14 @@ impl Names for RowNames<'_> {
             let table = expand(self.session, &inner, object)?;
             return Ok(Some(table));
         }
-        providers::object_rows(self.snapshot, object).map(Some)
+        providers::object_rows(self.snapshot, object, self.batching).map(Some)
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         match (schema, name) {
-            (SYSTEM_SCHEMA, "rejects") => providers::object_rows(self.snapshot, &rejects_object()).map(Some),
+            (SYSTEM_SCHEMA, "rejects") => {
+                providers::object_rows(self.snapshot, &rejects_object(), self.batching).map(Some)
+            }
             ("information_schema", _) => providers::information_schema(&self.snapshot.catalog, name),
             _ => Ok(None),
         }

@@ -12,12 +12,11 @@ use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
     SchemaProvider, Session,
 };
-use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Constraint, Constraints};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::{TableProvider, TableType, provider_as_source, source_as_provider};
+use datafusion::datasource::{TableProvider, TableType};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -28,13 +27,23 @@ use super::history::History;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 
+/// How rows are handed to a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batching {
+    /// As they lie.
+    Whole,
+    /// One at a time, so that an expression that fails does so on its own row.
+    RowByRow,
+}
+
 /// The rows of a stream, table or materialized view in a snapshot.
 ///
 /// # Errors
 /// When the view cannot be read because an expression of it fails on a row.
-pub fn object_rows(snapshot: &Snapshot, object: &Object) -> Result<Arc<dyn TableProvider>> {
+pub fn object_rows(snapshot: &Snapshot, object: &Object, batching: Batching) -> Result<Arc<dyn TableProvider>> {
     if object.kind == Kind::Stream {
-        let partition = Events { history: snapshot.history.clone(), object: object.id, schema: object.schema.clone() };
+        let partition =
+            Events { history: snapshot.history.clone(), object: object.id, schema: object.schema.clone(), batching };
         return Ok(Arc::new(StreamingTable::try_new(object.schema.clone(), vec![Arc::new(partition)])?));
     }
     let rows = snapshot
@@ -44,10 +53,17 @@ pub fn object_rows(snapshot: &Snapshot, object: &Object) -> Result<Arc<dyn Table
     if let Some(failure) = &rows.failure {
         return Err(Error::input(format!("view `{}` cannot be read: {failure}", object.name)));
     }
-    let batches = rows.chunks.iter().map(|c| c.as_ref().clone()).collect();
+    let batches = rows.chunks.iter().flat_map(|c| cut(c.as_ref().clone(), batching)).collect();
     let key =
         (!object.key.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(object.key.clone())]));
     Ok(Arc::new(Chunks { schema: rows.schema.clone(), batches, key }))
+}
+
+fn cut(batch: RecordBatch, batching: Batching) -> Vec<RecordBatch> {
+    match batching {
+        Batching::Whole => vec![batch],
+        Batching::RowByRow => (0..batch.num_rows()).map(|row| batch.slice(row, 1)).collect(),
+    }
 }
 
 /// Rows that lie in memory.
@@ -94,6 +110,7 @@ struct Events {
     history: History,
     object: u32,
     schema: SchemaRef,
+    batching: Batching,
 }
 
 impl fmt::Debug for Events {
@@ -109,7 +126,11 @@ impl PartitionStream for Events {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.history.scan(self.object, &self.schema);
-        let batches = rows.map(|delta| Ok(delta?.batch));
+        let batching = self.batching;
+        let batches = rows.flat_map(move |delta| match delta {
+            Ok(delta) => cut(delta.batch, batching).into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(error) => vec![Err(error.into())],
+        });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }
 }
@@ -182,26 +203,4 @@ pub fn information_schema(catalog: &Catalog, name: &str) -> Result<Option<Arc<dy
     let provider = InformationSchemaProvider::new(Arc::new(list));
     let found = provider.table(name).now_or_never();
     Ok(found.ok_or_else(|| Error::Internal("a table in memory is found at once".into()))??)
-}
-
-/// The plan with every table in memory cut into batches of one row.
-///
-/// # Errors
-/// When a node cannot be rebuilt, which would be a bug.
-pub fn row_by_row(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let cut = plan.transform_up_with_subqueries(|node| {
-        let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
-        let provider = source_as_provider(&scan.source)?;
-        let rows: Arc<dyn TableProvider> = match provider.downcast_ref::<Chunks>() {
-            Some(chunks) => Arc::new(Chunks {
-                schema: chunks.schema.clone(),
-                batches: chunks.batches.iter().flat_map(|b| (0..b.num_rows()).map(|row| b.slice(row, 1))).collect(),
-                key: None,
-            }),
-            None => provider,
-        };
-        scan.source = provider_as_source(rows);
-        Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
-    })?;
-    Ok(cut.data)
 }

@@ -158,7 +158,7 @@ impl Session {
         let reads = names::sources(&catalog, &names::reads(&catalog, statement)?, false);
         let snapshot = self.snapshot(reads)?;
         let session = self.database.inner().session.load_full();
-        let names = RowNames { session: &session, snapshot: &snapshot, expand_materialized: false, depth: 0 };
+        let names = RowNames::new(&session, &snapshot);
         Binder::new(&session, &names).query(query)
     }
 

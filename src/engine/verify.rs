@@ -10,6 +10,7 @@ use super::clock;
 use super::core::ask;
 use super::database::Database;
 use super::names::{RowNames, canonical_view_plan, sources};
+use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::session::runner;
@@ -100,14 +101,13 @@ fn describe(difference: &Delta) -> String {
 /// beside it leaves out; run row by row it then does not, which is what counts.
 fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Rows> {
     let session = runner.session();
-    let names = RowNames { session, snapshot, expand_materialized: true, depth: 0 };
-    let plan = canonical_view_plan(session, &names, object)?;
-    match runner.collect(plan.clone()) {
+    let whole = RowNames { expand_materialized: true, ..RowNames::new(session, snapshot) };
+    match runner.collect(canonical_view_plan(session, &whole, object)?) {
         Err(Error::Input(_)) => {
             let mut alone = session.clone();
             *alone.config_mut() = alone.config().clone().with_batch_size(1);
-            let plan = crate::engine::providers::row_by_row(plan)?;
-            runner.with_session(alone).collect(plan)
+            let names = RowNames { batching: Batching::RowByRow, ..whole };
+            runner.with_session(alone).collect(canonical_view_plan(session, &names, object)?)
         }
         result => result,
     }
