@@ -1,64 +1,24 @@
 //! The handle of an open database: what a program embeds.
 
-use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 
-use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
-use crossbeam_channel::Sender;
-use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{ScalarUDF, Volatility};
+use datafusion::logical_expr::ScalarUDF;
 
-use super::catalog::{Catalog, Kind, Object};
-use super::constraint::Constraints;
-use super::core::{Core, QUEUE_REQUESTS, ask};
-use super::ingest::{SourceProgress, Sources};
+use super::catalog::{Kind, Object};
+use super::core::ask;
+use super::ingest::SourceProgress;
+pub use super::open::Options;
+use super::open::{Inner, add_function};
 use super::query::{Cancel, Rows};
 use super::request::{Change, Commit, Committed, Pending, Request};
 use super::session::{Outcome, Session};
-use super::store::Store;
 use super::subscribe::{QUEUE_CHANGES, Subscription};
 use super::table::TableChange;
-use super::threads::{THREAD_STACK_BYTES, Threads};
-use crate::circuit::{Circuit, Tick};
 use crate::error::{Error, Result};
-use crate::log::{Durability, LogOptions};
-use crate::sql::context::session_state;
-
-/// The file whose lock makes a database's only writer.
-const LOCK_FILE: &str = "LOCK";
-
-/// How to open a database.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The database's folder; `None` for one in memory that is gone with the process.
-    pub path: Option<PathBuf>,
-    /// When a commit is durable.
-    pub durability: Durability,
-    /// Changes nothing and needs no lock: a writer may be at work beside. What is seen is what was there on opening.
-    pub read_only: bool,
-    /// Size in bytes at which a segment of the log is sealed and archived.
-    pub segment_bytes: u64,
-    /// Functions that views may call, beside the built-in ones. They must be immutable.
-    pub functions: Vec<ScalarUDF>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            path: None,
-            durability: Durability::default(),
-            read_only: false,
-            segment_bytes: LogOptions::default().segment_bytes,
-            functions: Vec::new(),
-        }
-    }
-}
 
 /// An open database. Clones share it; it closes when the last one, and the last session, is dropped, or at once with
 /// [`Database::close`].
@@ -77,23 +37,6 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
-}
-
-pub(super) struct Inner {
-    pub(super) engine: Sender<Request>,
-    pub(super) catalog: Arc<ArcSwap<Catalog>>,
-    /// For batch queries.
-    pub(super) session: ArcSwap<SessionState>,
-    /// For views: one partition, so that it gives the same rows every time.
-    pub(super) view_session: Arc<ArcSwap<SessionState>>,
-    pub(super) sources: Arc<Sources>,
-    /// Constraints by object, made when first needed. Ids are never used again.
-    constraints: Mutex<HashMap<u32, Arc<Constraints>>>,
-    pub(super) threads: Threads,
-    pub(super) read_only: bool,
-    engine_thread: Mutex<Option<JoinHandle<()>>>,
-    /// Held until the database is closed.
-    lock: Mutex<Option<File>>,
 }
 
 /// A table or view, for listings.
@@ -152,74 +95,7 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub fn open_with(options: Options) -> Result<Database> {
-        let span = tracing::info_span!("open", path = ?options.path);
-        let _entered = span.enter();
-        let lock = lock(&options)?;
-        let opened = match &options.path {
-            None => Store::in_memory(),
-            Some(path) => {
-                let log = LogOptions {
-                    segment_bytes: options.segment_bytes,
-                    durability: options.durability,
-                    read_only: options.read_only,
-                };
-                Store::open(path, log)?
-            }
-        };
-        let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut view_session = session_state(1)?;
-        let mut session = session_state(partitions)?;
-        for function in &options.functions {
-            add_function(&mut view_session, function)?;
-            add_function(&mut session, function)?;
-        }
-        let view_session = Arc::new(ArcSwap::from_pointee(view_session));
-        let threads = Threads::start(partitions)?;
-        let catalog = Arc::new(ArcSwap::from_pointee(opened.catalog.clone()));
-        let core = Core {
-            catalog: Arc::new(opened.catalog),
-            published_catalog: catalog.clone(),
-            store: opened.store,
-            circuit: Circuit::new(),
-            tables: Default::default(),
-            views: Default::default(),
-            changed: Default::default(),
-            tick: Tick { offset: opened.offset, time: opened.time },
-            session: view_session.clone(),
-            each_alone: options.durability == Durability::Always,
-        };
-        let (engine, requests) = crossbeam_channel::bounded(QUEUE_REQUESTS);
-        let (thread, marks) = start(core, requests, threads.handle().clone())?;
-        let inner = Inner {
-            engine,
-            catalog,
-            session: ArcSwap::from_pointee(session),
-            view_session,
-            sources: Arc::default(),
-            constraints: Mutex::default(),
-            threads,
-            read_only: options.read_only,
-            engine_thread: Mutex::new(Some(thread)),
-            lock: Mutex::new(lock),
-        };
-        let database = Database { inner: Arc::new(inner) };
-        if !options.read_only {
-            database.resume_sources(&marks)?;
-        }
-        Ok(database)
-    }
-
-    fn resume_sources(&self, marks: &[(u32, String)]) -> Result<()> {
-        let catalog = self.inner.catalog.load_full();
-        for object in catalog.objects().filter(|o| o.has_source()) {
-            let progress = marks.iter().find(|(id, _)| *id == object.id).map(|(_, text)| text.as_str());
-            let session = self.inner.view_session.load();
-            if let Err(error) = self.inner.sources.start(object, progress, &session, &self.inner.engine) {
-                // The file may be gone; what was read of it is in the log, and can be used.
-                tracing::warn!(%error, stream = object.name, "a source cannot be resumed");
-            }
-        }
-        Ok(())
+        Ok(Database { inner: Arc::new(Inner::open(options)?) })
     }
 
     /// A session: statements one after another, with transactions.
@@ -268,7 +144,7 @@ impl Database {
         for (name, batch) in batches {
             let object = catalog.expect(name)?;
             let batch = fit(object, batch)?;
-            self.constraints(object)?.check(&batch)?;
+            self.inner.constraints(object)?.check(&batch)?;
             changes.push(match object.kind {
                 Kind::Stream => Change::Events { object: object.id, batch },
                 Kind::Table => Change::Table { object: object.id, change: TableChange::Upsert(batch) },
@@ -276,16 +152,6 @@ impl Database {
             });
         }
         Ok(Ticket(self.commit(Commit { changes, ..Commit::default() })))
-    }
-
-    fn constraints(&self, object: &Object) -> Result<Arc<Constraints>> {
-        let mut known = self.inner.constraints.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(constraints) = known.get(&object.id) {
-            return Ok(constraints.clone());
-        }
-        let constraints = Arc::new(Constraints::new(&self.inner.view_session.load(), object)?);
-        known.insert(object.id, constraints.clone());
-        Ok(constraints)
     }
 
     pub(super) fn commit(&self, commit: Commit) -> Pending<Committed> {
@@ -405,101 +271,13 @@ impl Database {
         let closed = ask(&self.inner.engine, Request::Close).wait();
         self.inner.join();
         // Others may hold handles still; another writer need not wait for them.
-        self.inner.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        self.inner.unlock();
         closed
     }
 
     pub(super) fn inner(&self) -> &Inner {
         &self.inner
     }
-}
-
-impl Inner {
-    fn join(&self) {
-        let thread = self.engine_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic has been told to all who waited for an answer.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.sources.stop();
-        if self.engine_thread.get_mut().is_ok_and(|thread| thread.is_some()) {
-            if let Err(error) = ask(&self.engine, Request::Close).wait() {
-                tracing::error!(%error, "the database could not be closed");
-            }
-            self.join();
-        }
-    }
-}
-
-/// What the log says of sources, by stream or table.
-type Marks = Vec<(u32, String)>;
-
-/// Starts the engine's thread, which rebuilds the state from the log before it serves requests.
-fn start(
-    mut core: Core,
-    requests: crossbeam_channel::Receiver<Request>,
-    threads: tokio::runtime::Handle,
-) -> Result<(JoinHandle<()>, Marks)> {
-    let (reply, pending) = super::request::reply();
-    let run = move || {
-        // Parts of a batch plan may be spawned; they go to the query threads.
-        let _entered = threads.enter();
-        let rebuilt = core.rebuild().and_then(|()| core.store.start_archiver());
-        let ready = rebuilt.is_ok();
-        let ids = core.catalog.objects().filter(|o| o.has_source()).map(|o| o.id);
-        let marks = ids.filter_map(|id| Some((id, core.store.mark(id)?.to_string()))).collect();
-        reply.send(rebuilt.map(|()| marks));
-        if ready {
-            core.run(&requests);
-        }
-    };
-    let builder = std::thread::Builder::new().name("millstream-engine".into()).stack_size(THREAD_STACK_BYTES);
-    let thread = builder.spawn(run).map_err(|e| Error::io("starting a thread for", Path::new("the engine"), &e))?;
-    Ok((thread, pending.wait()?))
-}
-
-fn lock(options: &Options) -> Result<Option<File>> {
-    let Some(path) = &options.path else { return Ok(None) };
-    if options.read_only {
-        if !path.is_dir() {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(Error::io("opening the database", path, &missing));
-        }
-        return Ok(None);
-    }
-    std::fs::create_dir_all(path).map_err(|e| Error::io("making the folder", path, &e))?;
-    let file = path.join(LOCK_FILE);
-    let lock = File::options().create(true).truncate(false).write(true).open(&file);
-    let lock = lock.map_err(|e| Error::io("opening", &file, &e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Err(Error::Io {
-            context: format!("opening the database {}", path.display()),
-            message: "another process is writing to it; open it with --readonly to read beside".into(),
-            kind: std::io::ErrorKind::WouldBlock,
-        }),
-        Err(TryLockError::Error(e)) => Err(Error::io("locking", &file, &e)),
-    }
-}
-
-fn add_function(state: &mut SessionState, function: &ScalarUDF) -> Result<()> {
-    use datafusion::execution::FunctionRegistry;
-    let name = function.name();
-    if function.signature().volatility != Volatility::Immutable {
-        return Err(Error::input(format!(
-            "function `{name}` must be immutable, so that views can be rebuilt from the log"
-        )));
-    }
-    if state.scalar_functions().contains_key(name) {
-        return Err(Error::input(format!("there is a function `{name}` already")));
-    }
-    state.register_udf(Arc::new(function.clone()))?;
-    Ok(())
 }
 
 /// The batch under the declared columns.

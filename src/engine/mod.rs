@@ -19,6 +19,7 @@ pub mod history;
 pub mod ingest;
 mod names;
 pub mod offline;
+mod open;
 mod providers;
 pub mod query;
 pub mod request;
