@@ -14,8 +14,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, SchemaError};
+mod batch;
 
 /// `Result` with Millstream's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -158,112 +157,12 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), c))
-        .filter(|(distance, c)| *distance <= 1 + c.chars().count().min(name.chars().count()) / 4)
+        .filter(|(distance, c)| {
+            let shorter = c.chars().count().min(name.chars().count());
+            *distance < shorter && *distance <= 1 + shorter / 4
+        })
         .min()
         .map(|(_, c)| c)
-}
-
-impl From<ArrowError> for Error {
-    fn from(error: ArrowError) -> Self {
-        match error {
-            ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
-                Ok(error) => *error,
-                Err(inner) => Error::input(inner.to_string()),
-            },
-            ArrowError::NotYetImplemented(message) => Error::unsupported(message),
-            ArrowError::IoError(message, source) => {
-                Error::Io { context: message, message: source.to_string(), kind: source.kind() }
-            }
-            ArrowError::ComputeError(message)
-            | ArrowError::CastError(message)
-            | ArrowError::InvalidArgumentError(message)
-            | ArrowError::ParseError(message)
-            | ArrowError::ArithmeticOverflow(message) => Error::input(message),
-            ArrowError::DivideByZero => Error::input("division by zero"),
-            other => Error::input(other.to_string()),
-        }
-    }
-}
-
-impl From<DataFusionError> for Error {
-    fn from(error: DataFusionError) -> Self {
-        let place = place_of(&error);
-        let translated = match error {
-            DataFusionError::ArrowError(inner, _) => (*inner).into(),
-            DataFusionError::External(inner) => match inner.downcast::<Error>() {
-                Ok(error) => *error,
-                Err(inner) => Error::input(inner.to_string()),
-            },
-            DataFusionError::Context(_, inner) => (*inner).into(),
-            DataFusionError::Diagnostic(_, inner) => (*inner).into(),
-            DataFusionError::Shared(inner) => shared(&inner),
-            DataFusionError::Collection(mut errors) if !errors.is_empty() => errors.swap_remove(0).into(),
-            DataFusionError::NotImplemented(message) => Error::unsupported(message),
-            DataFusionError::ResourcesExhausted(message) => Error::Limit(message),
-            DataFusionError::IoError(inner) => {
-                Error::Io { context: "reading".into(), message: inner.to_string(), kind: inner.kind() }
-            }
-            DataFusionError::Plan(message)
-            | DataFusionError::Execution(message)
-            | DataFusionError::Configuration(message) => Error::input(message),
-            DataFusionError::SchemaError(inner, _) => schema_error(&inner),
-            DataFusionError::SQL(inner, _) => parser_error(&inner.to_string()),
-            DataFusionError::Internal(message) => Error::Internal(message),
-            other => Error::input(other.strip_backtrace()),
-        };
-        translated.with_place(place)
-    }
-}
-
-impl From<Error> for DataFusionError {
-    fn from(error: Error) -> Self {
-        DataFusionError::External(Box::new(error))
-    }
-}
-
-/// An error behind an `Arc` cannot be taken apart by value: one of ours is cloned, others keep their text.
-fn shared(error: &DataFusionError) -> Error {
-    match error {
-        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
-            Some(error) => error.clone(),
-            None => Error::input(inner.to_string()),
-        },
-        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
-            ArrowError::DivideByZero => Error::input("division by zero"),
-            other => Error::input(other.to_string()),
-        },
-        DataFusionError::ResourcesExhausted(message) => Error::Limit(message.clone()),
-        DataFusionError::Context(_, inner) => shared(inner),
-        DataFusionError::Shared(inner) => shared(inner),
-        other => Error::input(other.strip_backtrace()),
-    }
-}
-
-fn place_of(error: &DataFusionError) -> Option<Place> {
-    let span = error.diagnostic()?.span?;
-    Some(Place { line: span.start.line, column: span.start.column })
-}
-
-fn schema_error(error: &SchemaError) -> Error {
-    match error {
-        SchemaError::FieldNotFound { field, valid_fields } => {
-            let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
-            let shown = match &field.relation {
-                Some(relation) => format!("{relation}.{}", field.name),
-                None => field.name.clone(),
-            };
-            let error = Error::input(format!("no column `{shown}`"));
-            match nearest(&field.name, names.iter().copied()) {
-                Some(name) => error.with_hint(format!("did you mean `{name}`?")),
-                None if names.is_empty() => error,
-                None => error.with_hint(format!("the columns here are {}", list(&names))),
-            }
-        }
-        SchemaError::AmbiguousReference { field } => {
-            Error::input(format!("column `{}` could be any of several; name its table", field.name))
-        }
-        other => Error::input(other.to_string()),
-    }
 }
 
 /// The first few names, quoted.
@@ -276,19 +175,6 @@ pub fn list(names: &[&str]) -> String {
     text.join(", ")
 }
 
-/// The SQL parser writes the place at the end of its message: `... at Line: 1, Column: 8`.
-fn parser_error(message: &str) -> Error {
-    let message = message.trim_start_matches("sql parser error: ");
-    let Some((text, at)) = message.rsplit_once(" at Line: ") else {
-        return Error::input(message);
-    };
-    let place = at.split_once(", Column: ").and_then(|(line, column)| {
-        let digits: String = column.chars().take_while(char::is_ascii_digit).collect();
-        Some(Place { line: line.trim().parse().ok()?, column: digits.parse().ok()? })
-    });
-    Error::input(text).with_place(place)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,12 +183,6 @@ mod tests {
     fn nearest_takes_slips_and_leaves_strangers() {
         assert_eq!(nearest("prcie", ["price", "time"]), Some("price"));
         assert_eq!(nearest("zebra", ["price", "time"]), None);
-    }
-
-    #[test]
-    fn parser_errors_carry_their_place() {
-        let error = parser_error("sql parser error: Expected: an expression, found: EOF at Line: 3, Column: 14");
-        assert_eq!(error.place(), Some(Place { line: 3, column: 14 }));
-        assert_eq!(error.to_string(), "Expected: an expression, found: EOF");
+        assert_eq!(nearest("a", ["b", "c"]), None);
     }
 }

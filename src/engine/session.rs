@@ -22,6 +22,8 @@ use super::{ddl, show, verify};
 use crate::error::{Error, Result};
 use crate::sql::bind::Binder;
 use crate::sql::context::at_time;
+use crate::sql::depth::with_stack;
+use crate::sql::locate::locate;
 use crate::sql::parse::{parse, parse_query};
 use crate::sql::statement::{Explain, Statement};
 
@@ -82,6 +84,10 @@ impl Session {
     /// the statement's own changes undone.
     pub fn execute(&mut self, sql: &str) -> Result<Outcome> {
         self.cancel.reset();
+        with_stack(sql, || self.run(sql)).map_err(|error| locate(error, sql))
+    }
+
+    fn run(&mut self, sql: &str) -> Result<Outcome> {
         let span = tracing::debug_span!("execute", sql);
         let _entered = span.enter();
         let statement = parse(sql)?;

@@ -11,8 +11,10 @@
 pub mod bind;
 pub mod canonical;
 pub mod context;
+pub mod depth;
 pub mod expr;
 pub mod functions;
+pub mod locate;
 pub mod lower;
 pub mod parse;
 pub mod split;

@@ -12,8 +12,9 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
+use super::locate::suggest;
 use super::statement::{CreateRelation, CreateView, Drop, DropKind, Explain, Show, Statement};
-use crate::error::{Error, Place, Result, nearest};
+use crate::error::{Error, Place, Result};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 /// Bytes of one statement's text.
@@ -37,12 +38,13 @@ pub fn parse(text: &str) -> Result<Statement> {
     let dialect = GenericDialect;
     let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_MAX).build()?;
     let mut parser = StatementParser { text, parser };
-    let statement = parser.statement().map_err(|e| parser.improve(e))?;
+    let statement = parser.statement().map_err(|e| suggest(e, text))?;
     let sql = &mut parser.parser.parser;
     while sql.consume_token(&Token::SemiColon) {}
     if sql.peek_token_ref().token != Token::EOF {
         let found = sql.peek_token();
-        return Err(sql.expected::<()>("end of statement", found).expect_err("always an error").into());
+        let error = sql.expected::<()>("end of statement", found).expect_err("always an error");
+        return Err(suggest(error.into(), text));
     }
     if sql.index() > STATEMENT_TOKENS_MAX {
         return Err(Error::Limit(format!(
@@ -343,39 +345,6 @@ impl StatementParser<'_> {
     fn place(&self) -> Place {
         let start = self.parser.parser.peek_token_ref().span.start;
         Place { line: start.line, column: start.column }
-    }
-
-    /// A first word that is nearly one of ours is most likely meant to be it.
-    fn improve(&self, error: Error) -> Error {
-        const FIRST: [&str; 19] = [
-            "CREATE",
-            "DROP",
-            "SELECT",
-            "INSERT",
-            "UPDATE",
-            "DELETE",
-            "BEGIN",
-            "COMMIT",
-            "ROLLBACK",
-            "COPY",
-            "EXPLAIN",
-            "SUBSCRIBE",
-            "VERIFY",
-            "CHECKPOINT",
-            "SHOW",
-            "DESCRIBE",
-            "WITH",
-            "VALUES",
-            "FROM",
-        ];
-        let first: String = self.text.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
-        if FIRST.contains(&first.to_uppercase().as_str()) {
-            return error;
-        }
-        match nearest(&first.to_uppercase(), FIRST) {
-            Some(word) => error.with_hint(format!("did you mean `{word}`?")),
-            None => error,
-        }
     }
 }
 
