@@ -33,8 +33,8 @@ use crate::error::{Error, Result};
 /// When the view cannot be read because an expression of it fails on a row.
 pub fn object_rows(snapshot: &Snapshot, object: &Object) -> Result<Arc<dyn TableProvider>> {
     if object.kind == Kind::Stream {
-        let partition = Events { history: snapshot.history.clone(), object: object.id, schema: object.schema.clone() };
-        return Ok(Arc::new(StreamingTable::try_new(object.schema.clone(), vec![Arc::new(partition)])?));
+        let (history, schema) = (snapshot.history.clone(), object.schema.clone());
+        return Ok(Arc::new(EventTable(Events { history, object: object.id, schema, row_by_row: false })));
     }
     let rows = snapshot
         .rows
@@ -88,11 +88,40 @@ impl TableProvider for Chunks {
     }
 }
 
+/// A stream as a table.
+#[derive(Debug)]
+struct EventTable(Events);
+
+#[async_trait]
+impl TableProvider for EventTable {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let table = StreamingTable::try_new(self.schema(), vec![Arc::new(self.0.clone())])?;
+        table.scan(session, projection, filters, limit).await
+    }
+}
+
 /// The events of a stream, read as they are asked for.
+#[derive(Clone)]
 struct Events {
     history: History,
     object: u32,
     schema: SchemaRef,
+    /// One row per batch.
+    row_by_row: bool,
 }
 
 impl fmt::Debug for Events {
@@ -109,6 +138,13 @@ impl PartitionStream for Events {
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.history.scan(self.object, &self.schema);
         let batches = rows.map(|delta| Ok(delta?.batch));
+        let batches: Box<dyn Iterator<Item = _> + Send> = match self.row_by_row {
+            true => Box::new(batches.flat_map(|batch| match batch {
+                Ok(batch) => (0..batch.num_rows()).map(|row| Ok(batch.slice(row, 1))).collect(),
+                error => vec![error],
+            })),
+            false => Box::new(batches),
+        };
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }
 }
@@ -182,7 +218,7 @@ pub fn information_schema(catalog: &Catalog, name: &str) -> Result<Option<Arc<dy
     Ok(futures::executor::block_on(provider.table(name))?)
 }
 
-/// The plan with every table in memory cut into batches of one row.
+/// The plan with every table and stream cut into batches of one row.
 ///
 /// # Errors
 /// When a node cannot be rebuilt, which would be a bug.
@@ -190,13 +226,16 @@ pub fn row_by_row(plan: LogicalPlan) -> Result<LogicalPlan> {
     let cut = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
         let provider = source_as_provider(&scan.source)?;
-        let rows: Arc<dyn TableProvider> = match provider.downcast_ref::<Chunks>() {
-            Some(chunks) => Arc::new(Chunks {
+        let rows: Arc<dyn TableProvider> = if let Some(chunks) = provider.downcast_ref::<Chunks>() {
+            Arc::new(Chunks {
                 schema: chunks.schema.clone(),
                 batches: chunks.batches.iter().flat_map(|b| (0..b.num_rows()).map(|row| b.slice(row, 1))).collect(),
                 key: None,
-            }),
-            None => provider,
+            })
+        } else if let Some(EventTable(events)) = provider.downcast_ref::<EventTable>() {
+            Arc::new(EventTable(Events { row_by_row: true, ..events.clone() }))
+        } else {
+            provider
         };
         scan.source = provider_as_source(rows);
         Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
