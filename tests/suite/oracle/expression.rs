@@ -144,7 +144,7 @@ impl Expressions<'_> {
         };
         let deeper = depth.saturating_sub(1);
         let a = self.of(kind, deeper);
-        match self.random.below(if depth == 0 { 7 } else { 11 }) {
+        let condition = match self.random.below(if depth == 0 { 7 } else { 11 }) {
             0..3 => {
                 let operator = *self.random.pick(&["=", "=", "<>", "<", "<=", ">", ">="]);
                 format!("{a} {operator} {}", self.of(kind, deeper))
@@ -153,13 +153,14 @@ impl Expressions<'_> {
             4 => format!("{a} IS NULL"),
             5 => format!("{a} IS DISTINCT FROM {}", self.of(kind, deeper)),
             6 => format!("{a} IN ({}, {})", literal(self.random, kind), literal(self.random, kind)),
-            7 => format!("({} AND {})", self.condition(deeper), self.condition(deeper)),
-            8 => format!("({} OR {})", self.condition(deeper), self.condition(deeper)),
-            9 => format!("NOT ({})", self.condition(deeper)),
+            7 => format!("{} AND {}", self.condition(deeper), self.condition(deeper)),
+            8 => format!("{} OR {}", self.condition(deeper), self.condition(deeper)),
+            9 => format!("NOT {}", self.condition(deeper)),
             _ => match self.random.below(2) {
                 0 => format!("{a} BETWEEN {} AND {}", literal(self.random, kind), literal(self.random, kind)),
                 _ => format!("{} LIKE '%a%'", self.of(Kind::Text, deeper)),
             },
-        }
+        };
+        format!("({condition})")
     }
 }

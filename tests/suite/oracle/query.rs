@@ -39,7 +39,7 @@ pub struct From {
 impl Queries<'_> {
     /// A query with at most so many levels of subqueries.
     pub fn query(&mut self, depth: usize) -> Query {
-        if self.exotic && self.random.percent(60) {
+        if self.exotic && !self.fallible && self.random.percent(60) {
             return self.exotic_query(depth);
         }
         match self.random.below(12) {
@@ -50,6 +50,7 @@ impl Queries<'_> {
             8 => self.union_all(depth),
             9 => self.top(depth),
             10 => self.with(depth),
+            _ if self.fallible => self.aggregate(depth),
             _ => self.join_of_aggregates(depth),
         }
     }
@@ -101,6 +102,8 @@ impl Queries<'_> {
     pub fn from(&mut self, depth: usize) -> From {
         let mut from = self.one(depth);
         let joins = match self.random.below(10) {
+            // A batch join with nothing on one side does not look at the other, where a row may fail.
+            _ if self.fallible => 0,
             0..6 => 0,
             6..9 => 1,
             _ => 2,
@@ -124,14 +127,14 @@ impl Queries<'_> {
             };
             on.push(match self.random.below(10) {
                 0 if kind == Kind::Int => format!("{l} + 1 = {r}"),
-                1 => format!("{l} IS NOT DISTINCT FROM {r}"),
+                1 => format!("({l} IS NOT DISTINCT FROM {r})"),
                 _ => format!("{l} = {r}"),
             });
         }
         let columns: Vec<Named> = left.columns.iter().chain(&right.columns).cloned().collect();
         if on.is_empty() || self.random.percent(25) {
             let condition = self.expressions(&columns).condition(1);
-            on.push(format!("({condition})"));
+            on.push(condition);
         }
         From { sql: format!("{} {join} {} ON {}", left.sql, right.sql, on.join(" AND ")), columns }
     }
@@ -280,7 +283,7 @@ impl Queries<'_> {
         let (with, a, b) = (self.name(), self.name(), self.name());
         let left = From { sql: format!("{with} AS {a}"), columns: named(&a, &inner.kinds) };
         let right = From { sql: format!("{with} AS {b}"), columns: named(&b, &inner.kinds) };
-        let from = match self.random.percent(60) {
+        let from = match !self.fallible && self.random.percent(60) {
             true => self.joined("JOIN", left, right),
             false => left,
         };

@@ -118,10 +118,17 @@ impl Reference {
         Ok(())
     }
 
+    /// Whether the batch engine can run a query as it is written.
+    pub fn runs(&self, sql: &str) -> bool {
+        let plan =
+            self.runtime.block_on(self.state.create_logical_plan(sql)).and_then(|plan| self.state.optimize(&plan));
+        plan.and_then(|plan| self.run(&self.state, &plan)).is_ok()
+    }
+
     /// Forgets a view.
     pub fn drop_view(&mut self, name: &str) {
         self.views.remove(name);
-        self.schema.deregister_table(name).unwrap();
+        self.schema.deregister_table(name).expect("it is there or not");
     }
 
     /// The rows of a view: its query over the rows of the relations. One row's failure can fail the rows beside it, so
