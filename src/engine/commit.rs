@@ -16,7 +16,6 @@ use crate::delta::{Delta, consolidate};
 use crate::error::{Error, Result};
 use crate::log::{Group as LogGroup, Mark, Part, PartRows, Record, Run};
 use crate::operators::project::batch as with_schema;
-use crate::sql::lower::nullable;
 
 /// Rows of a group, past which it takes no further commit.
 const GROUP_ROWS_MAX: usize = 1 << 17;
@@ -119,11 +118,13 @@ impl Core {
         };
         match (object.kind, change) {
             (Kind::Stream, Change::Events { batch, .. }) => {
+                let node = self.circuit.object(id).expect("a stream of the catalog is an input of the circuit");
                 let columns = batch.columns().to_vec();
-                Ok(Delta::insert(with_schema(&nullable(&object.schema), columns, batch.num_rows())?))
+                Ok(Delta::insert(with_schema(&self.circuit.schema(node), columns, batch.num_rows())?))
             }
             (Kind::Table, Change::Table { change, .. }) => {
-                let schema = nullable(&object.schema);
+                let table = self.tables.get_mut(&id).expect("a table of the catalog has rows");
+                let schema = table.rows().schema().clone();
                 let renamed = |b: &arrow::array::RecordBatch| with_schema(&schema, b.columns().to_vec(), b.num_rows());
                 let change = match change {
                     TableChange::Upsert(batch) => TableChange::Upsert(renamed(batch)?),
@@ -131,7 +132,6 @@ impl Core {
                         TableChange::Exact(Delta::new(renamed(&delta.batch)?, delta.weights.clone()))
                     }
                 };
-                let table = self.tables.get_mut(&id).expect("a table of the catalog has rows");
                 let delta = table.resolve(&change)?;
                 table.apply(&delta)?;
                 Ok(delta)
@@ -166,11 +166,17 @@ impl Core {
 
     fn flush_rows(&mut self, times: Vec<i64>, parts: BTreeMap<u32, PartBuilder>, marks: Vec<Mark>) -> Result<()> {
         let tick = Tick { offset: self.tick.offset + times.len() as u64, time: *times.last().expect("not empty") };
-        let mut changes: Vec<(u32, Vec<Run>, Delta)> = Vec::with_capacity(parts.len());
-        for (object, part) in parts {
-            let delta = Delta::concat(&part.deltas[0].schema(), &part.deltas)?;
-            changes.push((object, part.runs, delta));
-        }
+        let whole = |(object, part): (&u32, &PartBuilder)| {
+            Ok((*object, part.runs.clone(), Delta::concat(&part.deltas[0].schema(), &part.deltas)?))
+        };
+        let changes: Vec<(u32, Vec<Run>, Delta)> = match parts.iter().map(whole).collect::<Result<_>>() {
+            Ok(changes) => changes,
+            Err(error) => {
+                let deltas = parts.iter().flat_map(|(object, part)| part.deltas.iter().map(|delta| (*object, delta)));
+                self.take_back(deltas);
+                return Err(error);
+            }
+        };
         let record = Record::Rows(LogGroup {
             first_offset: self.tick.offset + 1,
             times,
