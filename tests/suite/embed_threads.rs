@@ -233,3 +233,26 @@ fn what_does_not_fit_is_refused_before_it_is_queued() {
     db.append_all([("pairs", good.clone()), ("t", good)]).unwrap().wait().unwrap();
     assert_eq!(rows(&db, "SELECT counted.n, t.n FROM counted, t"), ["1|1"]);
 }
+
+#[test]
+fn a_running_statement_can_be_cancelled() {
+    let db = Database::in_memory().unwrap();
+    run(&db, &["CREATE TABLE t (n BIGINT PRIMARY KEY)", "INSERT INTO t SELECT value FROM generate_series(1, 3000)"]);
+    let endless = "SELECT count(*) FROM t a, t b, t c WHERE a.n + b.n + c.n < 0";
+    for statement in [endless, &format!("UPDATE t SET n = -n WHERE n < ({endless})")] {
+        let mut session = db.session();
+        let cancel = session.cancel();
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                cancel.cancel();
+            });
+            assert!(matches!(session.execute(statement), Err(Error::Cancelled)));
+        });
+        assert!(started.elapsed() < PATIENCE);
+        // The session goes on, and so do others.
+        done(&mut session, "SELECT 1");
+        assert_eq!(number(&db, "SELECT min(n) FROM t"), 1);
+    }
+}
