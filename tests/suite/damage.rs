@@ -9,7 +9,7 @@ use millstream::{Database, Error, Result};
 use crate::embed_support::{copy, files, number, read_only, rows, run, small_segments, text, verify};
 
 /// How long each kind of damage is tried. The places come in an order that spreads over the files, beginning anywhere.
-const TRYING: Duration = Duration::from_secs(5);
+const TRYING: Duration = Duration::from_secs(4);
 const COMMITS: usize = 24;
 
 /// All that can be read, in an order of its own.
