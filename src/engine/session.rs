@@ -103,16 +103,12 @@ impl Session {
     /// the statement's own changes undone.
     pub fn execute(&mut self, sql: &str) -> Result<Outcome> {
         self.cancel.reset();
-        with_stack(sql, || self.run(sql)).map_err(|error| locate(error, sql))
+        with_stack(sql, || caught(PLANNING, || self.run(sql))).map_err(|error| locate(error, sql))
     }
 
     fn run(&mut self, sql: &str) -> Result<Outcome> {
         let span = tracing::debug_span!("execute", sql);
         let _entered = span.enter();
-        caught(PLANNING, || self.run(sql))
-    }
-
-    fn run(&mut self, sql: &str) -> Result<Outcome> {
         let statement = parse(sql)?;
         if self.waits_for_sources && reads_rows(&statement) {
             self.database.wait_for_sources(&self.cancel)?;
