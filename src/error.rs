@@ -12,6 +12,7 @@
 //! ```
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 mod batch;
@@ -163,6 +164,18 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         })
         .min()
         .map(|(_, c)| c)
+}
+
+/// What `work` returns, or its panic as an error: a bug in one function must not take the log and the views along.
+///
+/// # Errors
+/// [`Error::Internal`] with what the panic said; `what` names who panicked.
+pub fn caught<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of unknown cause");
+        Err(Error::Internal(format!("{what} panicked: {message}")))
+    })
 }
 
 /// The first few names, quoted.

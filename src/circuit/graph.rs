@@ -5,14 +5,13 @@
 //! with their state. Both have seen the same history, so it does not matter which of two equals is kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::datatypes::SchemaRef;
 
 use super::errors::ErrorSet;
 use super::{ExplainLine, Facts, Operator, StateSize, Tick};
 use crate::delta::Delta;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 
 /// Names a node within one circuit. Later nodes have greater ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -338,14 +337,7 @@ impl Circuit {
 
 /// A step whose panic is an error: one view's bug must not take the log or the other views along.
 fn guarded(operator: &mut dyn Operator, inputs: &[&Delta], tick: &Tick) -> Result<Delta> {
-    match catch_unwind(AssertUnwindSafe(|| operator.step(inputs, tick))) {
-        Ok(result) => result,
-        Err(panic) => {
-            let message = panic.downcast_ref::<String>().map(String::as_str);
-            let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of unknown cause");
-            Err(Error::Internal(format!("an operator panicked: {message}")))
-        }
-    }
+    caught("an operator", || operator.step(inputs, tick))
 }
 
 impl Node {

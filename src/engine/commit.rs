@@ -19,6 +19,8 @@ use crate::operators::project::batch as with_schema;
 
 /// Rows of a group, past which it takes no further commit.
 const GROUP_ROWS_MAX: usize = 1 << 17;
+/// Bytes of a group: a large commit goes alone, so that one too large for the log is refused alone.
+const GROUP_BYTES_MAX: usize = 64 << 20;
 /// Commits of a group.
 const GROUP_COMMITS_MAX: usize = 4096;
 /// Rows of one commit.
@@ -32,6 +34,7 @@ pub struct Group {
     marks: Vec<Mark>,
     replies: Vec<(Reply<Committed>, Committed)>,
     rows: usize,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -50,6 +53,10 @@ impl Group {
 impl Core {
     /// Takes a commit into a group, or refuses it; either way nothing is visible yet.
     pub(super) fn admit(&mut self, group: &mut Group, commit: Commit, reply: Reply<Committed>) {
+        let bytes: usize = commit.changes.iter().map(Change::bytes).sum();
+        if !group.times.is_empty() && group.bytes + bytes > GROUP_BYTES_MAX {
+            self.flush(group);
+        }
         let offset = self.tick.offset + group.times.len() as u64;
         if let Some((since, tables)) = &commit.unless_changed
             && let Some(name) = self.changed_since(group, *since, tables)
@@ -66,6 +73,7 @@ impl Core {
             group.replies.push((reply, Committed { offset, rows }));
             return;
         }
+        group.bytes += bytes;
         let place = group.times.len() as u32;
         let last = group.times.last().copied().unwrap_or(self.tick.time);
         group.times.push(last.max(now()));

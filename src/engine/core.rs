@@ -16,10 +16,12 @@ use super::subscribe::{Feed, Update};
 use super::table::Table;
 use crate::circuit::{Circuit, ExplainLine, NodeId, Tick};
 use crate::delta::rows::RowSet;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 
 /// Requests that may wait for the engine's thread; who sends more waits.
 pub const QUEUE_REQUESTS: usize = 256;
+/// Who it is that runs functions over constants.
+pub(super) const PLANNING: &str = "the planner";
 
 /// Everything that the log's prefix up to `tick.offset` determines, and the log itself.
 pub struct Core {
@@ -97,14 +99,14 @@ impl Core {
         match request {
             Request::Commit(..) | Request::Close(_) => unreachable!("taken by the loop"),
             Request::Evaluate { reads, evaluate, reply } => {
-                match self.snapshot(&reads).and_then(|snapshot| evaluate(&snapshot)) {
+                match self.snapshot(&reads).and_then(|snapshot| caught(PLANNING, || evaluate(&snapshot))) {
                     Ok(commit) => self.admit(group, commit, reply),
                     Err(error) => reply.send(Err(error)),
                 }
             }
             Request::Define(define, reply) => {
                 let catalog = self.catalog.clone();
-                reply.send(define(&catalog).and_then(|entries| self.define(entries)));
+                reply.send(caught(PLANNING, || define(&catalog)).and_then(|entries| self.define(entries)));
             }
             Request::Snapshot(objects, reply) => reply.send(self.snapshot(&objects)),
             Request::Subscribe(view, capacity, reply) => reply.send(self.subscribe(view, capacity)),

@@ -124,7 +124,21 @@ impl Database {
     }
 
     /// Appends a batch to a stream, or upserts it into a table, as one commit. Columns are taken by place and must
-    /// have the declared types.
+    /// have the declared types. Returns at once; many appends on their way are made durable together.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    /// use millstream::Database;
+    ///
+    /// let db = Database::in_memory()?;
+    /// db.execute("CREATE STREAM readings (degrees BIGINT)")?;
+    /// let degrees: ArrayRef = Arc::new(Int64Array::from(vec![3, 4, 5]));
+    /// let ticket = db.append("readings", RecordBatch::try_from_iter([("degrees", degrees)])?)?;
+    /// // Commit 1 made the stream. In an async program the ticket is awaited.
+    /// assert_eq!(ticket.wait()?, 2);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no such stream or table, the columns do not fit, or a row breaks a constraint. What goes wrong
@@ -165,7 +179,8 @@ impl Database {
         Ok(())
     }
 
-    /// The rows of a table or materialized view, all of one offset, which is returned with them.
+    /// The rows of a table or materialized view, all of one offset, which is returned with them. To see several at
+    /// one offset, name them in one query.
     ///
     /// # Errors
     /// When there is none of that name, or the view cannot be read.
@@ -207,6 +222,28 @@ impl Database {
 
     /// Lets queries and views call a Rust function. To be used by views it must be registered on every opening,
     /// with [`Options::functions`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow::datatypes::{DataType, Int64Type};
+    /// use arrow::array::{AsArray, Int64Array};
+    /// use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
+    /// use millstream::Database;
+    ///
+    /// let doubled = |arguments: &[ColumnarValue]| {
+    ///     let numbers = ColumnarValue::values_to_arrays(arguments)?;
+    ///     let twice: Int64Array = numbers[0].as_primitive::<Int64Type>().unary(|n| n * 2);
+    ///     Ok(ColumnarValue::Array(Arc::new(twice)))
+    /// };
+    /// let number = DataType::Int64;
+    /// let doubled = create_udf("doubled", vec![number.clone()], number, Volatility::Immutable, Arc::new(doubled));
+    ///
+    /// let db = Database::in_memory()?;
+    /// db.register_function(&doubled)?;
+    /// db.execute("CREATE STREAM s (n BIGINT)")?;
+    /// db.execute("CREATE MATERIALIZED VIEW v AS SELECT doubled(n) AS n FROM s")?;
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When it is not immutable, or there is one of that name.

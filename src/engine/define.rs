@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::clock::now;
-use super::core::{Core, View};
+use super::core::{Core, PLANNING, View};
 use super::history::History;
 use super::names::{InputNames, canonical_view_plan, sources};
 use super::subscribe::Feed;
@@ -13,7 +13,7 @@ use super::table::Table;
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
 use crate::delta::Delta;
 use crate::delta::rows::RowSet;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::log::{Record, Statement};
 use crate::sql::context::optimize_for_view;
 use crate::sql::lower::lower;
@@ -151,10 +151,12 @@ impl Core {
         }
         let session = self.session.load();
         let names = InputNames { session: &session, catalog, facts, depth: 0 };
-        let plan = canonical_view_plan(&session, &names, object)?;
-        let plan = optimize_for_view(&session, plan)?;
-        tracing::debug!(view = object.name, plan = %plan.display_indent(), "lowering");
-        lower(&plan, circuit, &session)
+        caught(PLANNING, || {
+            let plan = canonical_view_plan(&session, &names, object)?;
+            let plan = optimize_for_view(&session, plan)?;
+            tracing::debug!(view = object.name, plan = %plan.display_indent(), "lowering");
+            lower(&plan, circuit, &session)
+        })
     }
 
     /// What the live circuit knows of each materialized view.

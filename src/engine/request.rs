@@ -51,6 +51,16 @@ impl Change {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Bytes of memory that its rows take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Change::Events { batch, .. } | Change::Table { change: TableChange::Upsert(batch), .. } => {
+                batch.get_array_memory_size()
+            }
+            Change::Table { change: TableChange::Exact(delta), .. } => delta.batch.get_array_memory_size(),
+        }
+    }
 }
 
 /// A commit to be.

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::catalog::Catalog;
 use super::clock::now;
-use super::core::ask;
+use super::core::{PLANNING, ask};
 use super::database::Database;
 use super::dml::{self, Dml};
 use super::names::{self, RowNames};
@@ -19,7 +19,7 @@ use super::snapshot::Snapshot;
 use super::subscribe::Subscription;
 use super::transaction::Transaction;
 use super::{ddl, show, verify};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::context::at_time;
 use crate::sql::depth::with_stack;
@@ -55,6 +55,25 @@ impl Outcome {
 }
 
 /// Runs statements. A session has at most one transaction open.
+///
+/// ```
+/// use millstream::{Database, Outcome};
+///
+/// let db = Database::in_memory()?;
+/// let mut session = db.session();
+/// session.execute("CREATE TABLE accounts (name TEXT PRIMARY KEY, cents BIGINT CHECK (cents >= 0))")?;
+/// session.execute("INSERT INTO accounts VALUES ('Ada', 500), ('Bob', 0)")?;
+///
+/// // One commit: both changes, or neither.
+/// session.execute("BEGIN")?;
+/// session.execute("UPDATE accounts SET cents = cents - 200 WHERE name = 'Ada'")?;
+/// session.execute("UPDATE accounts SET cents = cents + 200 WHERE name = 'Bob'")?;
+/// session.execute("COMMIT")?;
+///
+/// let Outcome::Rows(rows) = session.execute("SELECT name FROM accounts WHERE cents = 200")? else { panic!() };
+/// assert_eq!(rows.len(), 1);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct Session {
     database: Database,
     cancel: Cancel,
@@ -84,7 +103,7 @@ impl Session {
     /// the statement's own changes undone.
     pub fn execute(&mut self, sql: &str) -> Result<Outcome> {
         self.cancel.reset();
-        with_stack(sql, || self.run(sql)).map_err(|error| locate(error, sql))
+        with_stack(sql, || caught(PLANNING, || self.run(sql))).map_err(|error| locate(error, sql))
     }
 
     fn run(&mut self, sql: &str) -> Result<Outcome> {

@@ -44,6 +44,34 @@ pub enum Update {
 }
 
 /// A live subscription: an iterator for threads, a stream for async programs.
+///
+/// ```
+/// use millstream::{Database, Update};
+///
+/// let db = Database::in_memory()?;
+/// db.execute("CREATE STREAM clicks (page TEXT)")?;
+/// db.execute("CREATE MATERIALIZED VIEW pages AS SELECT page, count(*) AS n FROM clicks GROUP BY page")?;
+/// let mut subscription = db.subscribe("pages")?;
+/// db.execute("INSERT INTO clicks VALUES ('home'), ('home')")?;
+/// db.execute("INSERT INTO clicks VALUES ('home')")?;
+///
+/// let Some(Update::Snapshot { batch, .. }) = subscription.next() else { panic!() };
+/// assert_eq!(batch.num_rows(), 0);
+/// let Some(Update::Delta { delta, .. }) = subscription.next() else { panic!() };
+/// assert_eq!(delta.len(), 1);
+/// // The old row goes and the new one comes.
+/// let Some(Update::Delta { delta, .. }) = subscription.next() else { panic!() };
+/// let mut weights = delta.weights.to_vec(delta.len());
+/// weights.sort();
+/// assert_eq!(weights, [-1, 1]);
+///
+/// db.close()?;
+/// assert!(subscription.next().is_none());
+/// # Ok::<(), millstream::Error>(())
+/// ```
+///
+/// Where both `Iterator` and `futures::StreamExt` are in scope, `StreamExt::next(&mut subscription).await` says which
+/// one is meant.
 #[derive(Debug)]
 pub struct Subscription {
     view: String,

@@ -19,11 +19,11 @@ use crate::embed_support::{child, number, numbers, read_only, rows, run, small_s
 /// Threads of the child that append.
 const WRITERS: i64 = 3;
 /// Rows of the file that is read meanwhile.
-const FILE_ROWS: i64 = 30_000;
+const FILE_ROWS: i64 = 80_000;
 /// So small that segments are sealed and archived all the time.
 const SEGMENT_BYTES: u64 = 24 << 10;
 /// How long the test may go on killing.
-const KILLING: Duration = Duration::from_secs(15);
+const KILLING: Duration = Duration::from_secs(12);
 const CYCLES_MAX: usize = 40;
 
 /// Offset of the acknowledged commit by writer and number.
@@ -38,7 +38,8 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     prepare(&database, &file);
 
     let mut acknowledged = Acknowledged::new();
-    let (started, mut cycle, mut random) = (Instant::now(), 0, 0x9e37_79b9_7f4a_7c15_u64);
+    let (started, mut cycle, mut within_file) = (Instant::now(), 0, 0);
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     while started.elapsed() < KILLING && cycle < CYCLES_MAX {
         cycle += 1;
         random ^= random << 13;
@@ -50,6 +51,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let options = if cycle % 3 == 0 { options(&database, cycle) } else { read_only(&database) };
         let db = Database::open_with(options).unwrap_or_else(|e| panic!("cycle {cycle}: {e}"));
         compare(&db, &acknowledged);
+        within_file += usize::from((1..FILE_ROWS).contains(&number(&db, "SELECT count(*) FROM fed")));
         assert!(in_opening(cycle) || acknowledged.len() > before, "cycle {cycle}: the child did nothing");
         db.close().unwrap();
     }
@@ -59,7 +61,8 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     assert_eq!(number(&db, "SELECT count(*) FROM fed"), FILE_ROWS);
     db.close().unwrap();
     compare_offsets(&database, &acknowledged);
-    println!("{cycle} cycles, {} commits acknowledged", acknowledged.len());
+    assert!(within_file > 0, "the file was read before the first crash; give it more rows");
+    println!("{cycle} cycles, {within_file} within the file, {} commits acknowledged", acknowledged.len());
 }
 
 /// The child: appends until it is killed.
@@ -204,6 +207,8 @@ fn compare_offsets(database: &Path, acknowledged: &Acknowledged) {
     for (commit, offset) in acknowledged {
         assert_eq!(archived.get(commit), Some(offset), "commit {commit:?}");
     }
+    let back = "SELECT n FROM (SELECT n, _time < lag(_time) OVER (ORDER BY _offset) AS back FROM events) WHERE back";
+    assert_eq!(query_archive(database, back, &Cancel::default()).unwrap().len(), 0, "time went back");
     let mut offsets: Vec<i64> = archived.into_values().collect();
     let commits = offsets.len();
     offsets.sort_unstable();

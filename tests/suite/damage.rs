@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use millstream::{Database, Error, Result};
@@ -9,7 +10,7 @@ use millstream::{Database, Error, Result};
 use crate::embed_support::{copy, files, number, read_only, rows, run, small_segments, text, verify};
 
 /// How long each kind of damage is tried. The places come in an order that spreads over the files, beginning anywhere.
-const TRYING: Duration = Duration::from_secs(5);
+const TRYING: Duration = Duration::from_secs(4);
 const COMMITS: usize = 24;
 
 /// All that can be read, in an order of its own.
@@ -193,6 +194,36 @@ fn a_lost_file_is_named() {
     }
     let db = Database::open(folder.path()).unwrap();
     assert_eq!(number(&db, "SELECT count(*) FROM sales"), 36);
+}
+
+#[test]
+fn the_program_says_what_is_damaged_and_exits_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(folder.path()).unwrap();
+    fill(&db);
+    let told = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        let output = program.arg(folder.path()).args(["-c", "SELECT count(*) FROM sales"]).args(arguments).output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, out, error) = told(&[]);
+    assert!(code == Some(3) && out.is_empty() && error.contains("--readonly"), "{error}");
+    let (code, out, error) = told(&["--readonly", "--format", "csv"]);
+    assert!(code == Some(0) && out.ends_with("36\n") && error.is_empty(), "{error}");
+    db.close().unwrap();
+    for path in files(&folder.path().join("archive")) {
+        let length = fs::metadata(&path).unwrap().len();
+        let (code, out, error) = flipped(&path, length / 2, || told(&[]));
+        // What the statement does not need, it does not read.
+        let needed = !path.to_str().unwrap().contains("stock") && !path.to_str().unwrap().contains("totals");
+        if needed || code != Some(0) {
+            assert!(code == Some(3) && out.is_empty() && error.starts_with("error: "), "{out}{error}");
+            assert!(error.contains(path.to_str().unwrap()) && error.contains("damaged"), "{error}");
+        }
+    }
+    let (code, out, error) = told(&["--format", "csv"]);
+    assert!(code == Some(0) && out.ends_with("36\n") && error.is_empty(), "{error}");
 }
 
 /// The files of a database as a crash leaves them, and what was there after each commit.

@@ -78,3 +78,47 @@ fn a_view_needs_its_function_when_the_database_is_opened_again() {
     assert_eq!(rows(&db, "SELECT n FROM plain"), ["10"]);
     verify(&db);
 }
+
+/// `careful(n)`: the number, unless it is 13.
+fn careful() -> ScalarUDF {
+    let body = |arguments: &[ColumnarValue]| {
+        let numbers = ColumnarValue::values_to_arrays(arguments)?.remove(0);
+        assert!(!numbers.as_primitive::<Int64Type>().values().contains(&13), "thirteen");
+        Ok(ColumnarValue::Array(numbers))
+    };
+    create_udf("careful", vec![DataType::Int64], DataType::Int64, Volatility::Immutable, Arc::new(body))
+}
+
+#[test]
+fn a_function_that_panics_stops_what_uses_it_and_nothing_else() {
+    let db = Database::in_memory().unwrap();
+    db.register_function(&careful()).unwrap();
+    run(
+        &db,
+        &[
+            "CREATE TABLE t (n BIGINT PRIMARY KEY)",
+            "CREATE MATERIALIZED VIEW plain AS SELECT count(*) AS n FROM t",
+            "CREATE MATERIALIZED VIEW hurt AS SELECT careful(n) AS n FROM t",
+            "INSERT INTO t VALUES (12), (13)",
+        ],
+    );
+    for statement in [
+        "SELECT * FROM hurt",
+        "SELECT careful(n) FROM t",
+        "SELECT careful(13)",
+        "UPDATE t SET n = careful(n)",
+        "UPDATE t SET n = careful(13)",
+        "DELETE FROM t WHERE careful(n) = 1",
+        "INSERT INTO t SELECT careful(n) + 10 FROM t",
+        "CREATE MATERIALIZED VIEW never AS SELECT careful(13) AS n",
+        "CREATE MATERIALIZED VIEW never AS SELECT careful(n) AS n FROM t",
+        "EXPLAIN CREATE MATERIALIZED VIEW never AS SELECT careful(13) AS n FROM t",
+    ] {
+        let error = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| refused(&db, statement)));
+        let error = error.unwrap_or_else(|_| panic!("{statement} panicked"));
+        assert!(error.contains("panicked"), "{statement}: {error}");
+    }
+    run(&db, &["INSERT INTO t VALUES (14)"]);
+    assert_eq!(rows(&db, "SELECT n FROM plain"), ["3"]);
+    assert!(db.verify("plain").unwrap());
+}

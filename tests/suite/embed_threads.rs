@@ -233,3 +233,64 @@ fn what_does_not_fit_is_refused_before_it_is_queued() {
     db.append_all([("pairs", good.clone()), ("t", good)]).unwrap().wait().unwrap();
     assert_eq!(rows(&db, "SELECT counted.n, t.n FROM counted, t"), ["1|1"]);
 }
+
+#[test]
+fn handles_go_to_any_thread() {
+    fn shared<T: Send + Sync + 'static>() {}
+    fn sent<T: Send + 'static>() {}
+    shared::<Database>();
+    shared::<millstream::Cancel>();
+    sent::<millstream::Session>();
+    sent::<millstream::Subscription>();
+    sent::<millstream::Ticket>();
+}
+
+#[test]
+fn everything_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open_with(small_segments(folder.path(), 8 << 10)).unwrap();
+    run(&db, &["CREATE STREAM s (n BIGINT)", "CREATE TABLE t (k BIGINT PRIMARY KEY, n BIGINT)"]);
+    run(&db, &["CREATE MATERIALIZED VIEW v AS SELECT k, t.n + s.n AS n FROM s JOIN t ON s.n % 10 = t.k"]);
+    let end = Instant::now() + Duration::from_secs(4);
+    let again = |work: &dyn Fn(i64)| (1..).take_while(|_| Instant::now() < end).for_each(work);
+    let work: [&(dyn Fn(i64) + Sync); 6] = [
+        &|i| drop(db.append("s", numbers(&[("n", vec![i, i + 1])])).unwrap()),
+        &|i| run(&db, &[&format!("INSERT INTO t VALUES ({}, {i})", i % 10), "UPDATE t SET n = n + 1 WHERE k < 5"]),
+        &|i| {
+            run(&db, &[&format!("CREATE OR REPLACE MATERIALIZED VIEW w AS SELECT max(n) + {i} AS n FROM v")]);
+            assert!(db.subscribe("w").unwrap().next().is_some());
+        },
+        &|_| run(&db, &["CREATE STREAM u (n BIGINT)", "INSERT INTO u VALUES (1)", "DROP STREAM u CASCADE"]),
+        &|_| run(&db, &["CHECKPOINT", "SELECT * FROM v, information_schema.tables LIMIT 3", "SHOW VIEWS", "EXPLAIN v"]),
+        &|_| assert!(db.verify("v").unwrap()),
+    ];
+    std::thread::scope(|scope| work.into_iter().for_each(|work| drop(scope.spawn(move || again(&work)))));
+    verify(&db);
+    let before = rows(&db, "SELECT count(*), sum(n), (SELECT n FROM w) FROM v");
+    db.close().unwrap();
+    let db = Database::open(folder.path()).unwrap();
+    assert_eq!(rows(&db, "SELECT count(*), sum(n), (SELECT n FROM w) FROM v"), before);
+}
+
+#[test]
+fn a_running_statement_can_be_cancelled() {
+    let db = Database::in_memory().unwrap();
+    run(&db, &["CREATE TABLE t (n BIGINT PRIMARY KEY)", "INSERT INTO t SELECT value FROM generate_series(1, 3000)"]);
+    let endless = "SELECT count(*) FROM t a, t b, t c WHERE a.n + b.n + c.n < 0";
+    for statement in [endless, &format!("UPDATE t SET n = -n WHERE n < ({endless})")] {
+        let mut session = db.session();
+        let cancel = session.cancel();
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                cancel.cancel();
+            });
+            assert!(matches!(session.execute(statement), Err(Error::Cancelled)));
+        });
+        assert!(started.elapsed() < PATIENCE);
+        // The session goes on, and so do others.
+        done(&mut session, "SELECT 1");
+        assert_eq!(number(&db, "SELECT min(n) FROM t"), 1);
+    }
+}
