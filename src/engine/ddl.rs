@@ -1,4 +1,4 @@
-//! CREATE and DROP: statements to catalog entries.
+//! CREATE STREAM, CREATE TABLE and DROP: statements to catalog entries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -12,16 +12,14 @@ use super::catalog::{Catalog, Check, Ddl, Kind, Object};
 use super::constraint::{Constraints, defaults};
 use super::core::ask;
 use super::database::Database;
-use super::names::{self, InputNames, canonical_view_plan, view_schema};
-use super::query::Rows;
+use super::names::InputNames;
 use super::request::Request;
 use super::session::Outcome;
 use super::show;
-use crate::error::{Error, Place, Result, nearest};
+use crate::error::{Error, Result, nearest};
 use crate::sql::bind::Binder;
-use crate::sql::context::optimize_for_view;
-use crate::sql::parse::{normalize, parse_query};
-use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind};
+use crate::sql::parse::normalize;
+use crate::sql::statement::{CreateRelation, Drop, DropKind};
 
 /// Columns of one stream, table or view.
 const COLUMNS_MAX: usize = 4096;
@@ -57,7 +55,7 @@ pub(super) fn create_relation(database: &Database, create: &CreateRelation, sql:
     Ok(Outcome::done(tag))
 }
 
-fn taken(existing: &Object) -> Error {
+pub(super) fn taken(existing: &Object) -> Error {
     Error::input(format!("there is a {} `{}` already", existing.kind.name(), existing.name))
 }
 
@@ -180,7 +178,7 @@ fn check_columns(name: &str, schema: &Schema) -> Result<()> {
     crate::archive::check_schema(schema)
 }
 
-fn check_type(field: &Field) -> Result<()> {
+pub(super) fn check_type(field: &Field) -> Result<()> {
     match field.data_type() {
         DataType::Null | DataType::Union(..) | DataType::RunEndEncoded(..) | DataType::Dictionary(..) => {
             Err(Error::unsupported(format!("column `{}` of type {}", field.name(), field.data_type())))
@@ -254,136 +252,6 @@ impl Parts<'_> {
         let name = name.map_or_else(|| expr.to_string(), normalize);
         self.checks.push(Check { name, text: expr.to_string() });
     }
-}
-
-/// CREATE [OR REPLACE] [MATERIALIZED] VIEW.
-pub(super) fn create_view(database: &Database, create: &CreateView, sql: &str) -> Result<Outcome> {
-    let kind = if create.materialized { Kind::MaterializedView } else { Kind::View };
-    let tag = format!("CREATE {}", kind.name().to_uppercase());
-    if let Some(option) = create.options.keys().next() {
-        return Err(Error::input(format!("view `{}`: no option `{option}`", create.name)));
-    }
-    let session = database.inner().view_session.load_full();
-    let (create, sql) = (create.clone(), sql.trim().trim_end_matches(';').trim_end().to_string());
-    let define = move |catalog: &Arc<Catalog>| define_view(&session, catalog, &create, kind, sql);
-    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
-    Ok(Outcome::done(tag))
-}
-
-fn define_view(
-    session: &SessionState,
-    catalog: &Catalog,
-    create: &CreateView,
-    kind: Kind,
-    sql: String,
-) -> Result<Vec<Ddl>> {
-    let existing = catalog.find(&create.name).cloned();
-    let mut entries = Vec::new();
-    let mut dependents = Vec::new();
-    if let Some(existing) = &existing {
-        let replaceable = matches!(existing.kind, Kind::View | Kind::MaterializedView);
-        if create.if_not_exists && replaceable {
-            return Ok(Vec::new());
-        }
-        if !create.or_replace || !replaceable {
-            return Err(taken(existing));
-        }
-        dependents = catalog.dependents(existing.id);
-        entries.push(Ddl::Drop(dependents.iter().rev().map(|o| o.id).chain([existing.id]).collect()));
-    }
-    let mut object = view(session, catalog, create, kind, sql)?;
-    let cyclic = |id: &u32| existing.as_ref().is_some_and(|e| e.id == *id) || dependents.iter().any(|d| d.id == *id);
-    if object.reads.iter().any(cyclic) {
-        return Err(Error::input(format!("view `{}` would read itself", create.name)));
-    }
-    object.id = catalog.next_id();
-    let mut after = catalog.clone();
-    entries.iter().try_for_each(|e| after.apply(e))?;
-    let mut replaced = vec![(existing.as_ref().map(|e| e.id), object.id)];
-    let create_new = Ddl::Create(Box::new(object));
-    after.apply(&create_new)?;
-    entries.push(create_new);
-    for dependent in &dependents {
-        let mut remade = dependent.as_ref().clone();
-        remade.reads = remade
-            .reads
-            .iter()
-            .map(|read| replaced.iter().find(|(old, _)| *old == Some(*read)).map_or(*read, |(_, new)| *new))
-            .collect();
-        let plan = check_view(session, &after, &remade).map_err(|e| {
-            Error::input(format!("`{}` reads `{}` and would no longer work: {e}", remade.name, create.name))
-                .with_hint(format!("DROP VIEW {} first", remade.name))
-        })?;
-        remade.schema = plan;
-        replaced.push((Some(dependent.id), remade.id));
-        let entry = Ddl::Create(Box::new(remade));
-        after.apply(&entry)?;
-        entries.push(entry);
-    }
-    Ok(entries)
-}
-
-/// A view's object, without its id, once its query has been found right.
-fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Kind, sql: String) -> Result<Object> {
-    let at = create.query_place;
-    let moved = |error: Error| move_place(error, at);
-    let query = parse_query(&create.query).map_err(moved)?;
-    let facts = HashMap::new();
-    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
-    let plan = Binder::new(session, &names).query(&query).map_err(moved)?;
-    let plan = if create.columns.is_empty() {
-        plan
-    } else {
-        names::rename(plan, create.columns.iter().map(String::as_str))
-            .map_err(|e| Error::input(format!("view `{}`: {e}", create.name)))?
-    };
-    let analyzed = optimize_for_view(session, crate::sql::canonical::canonical(plan)?).map_err(moved)?;
-    let schema = view_schema(analyzed.schema())?;
-    for field in schema.fields() {
-        check_type(field)?;
-    }
-    Ok(Object {
-        id: 0,
-        name: create.name.clone(),
-        kind,
-        schema,
-        key: Vec::new(),
-        defaults: Vec::new(),
-        checks: Vec::new(),
-        options: create.options.clone(),
-        query: Some(create.query.clone()),
-        reads: names::reads(catalog, ast::Statement::Query(query))?,
-        sql,
-    })
-}
-
-fn check_view(session: &SessionState, catalog: &Catalog, object: &Object) -> Result<SchemaRef> {
-    let facts = HashMap::new();
-    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
-    let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
-    view_schema(plan.schema())
-}
-
-/// A place within the query as a place within the statement.
-fn move_place(mut error: Error, start: Place) -> Error {
-    if let Error::Input(e) | Error::Unsupported(e) = &mut error
-        && let Some(place) = &mut e.place
-    {
-        if place.line == 1 {
-            place.column += start.column - 1;
-        }
-        place.line += start.line - 1;
-    }
-    error
-}
-
-/// EXPLAIN CREATE MATERIALIZED VIEW.
-pub(super) fn explain_view(database: &Database, create: &CreateView) -> Result<Rows> {
-    let session = database.inner().view_session.load_full();
-    let catalog = database.inner().catalog.load_full();
-    let object = view(&session, &catalog, create, Kind::MaterializedView, String::new())?;
-    let lines = ask(&database.inner().engine, |reply| Request::ExplainNew(Box::new(object), reply)).wait()?;
-    show::circuit_rows(&lines)
 }
 
 /// DROP.

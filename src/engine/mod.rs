@@ -13,6 +13,7 @@ mod constraint;
 mod core;
 pub mod database;
 mod ddl;
+mod ddl_view;
 mod define;
 mod dml;
 pub mod history;

@@ -18,7 +18,7 @@ use super::request::{Commit, Request};
 use super::snapshot::Snapshot;
 use super::subscribe::Subscription;
 use super::transaction::Transaction;
-use super::{ddl, show, verify};
+use super::{ddl, ddl_view, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::context::at_time;
@@ -127,7 +127,7 @@ impl Session {
             }
             Statement::CreateView(create) => {
                 self.outside_transaction("CREATE")?;
-                ddl::create_view(&database, &create, sql)
+                ddl_view::create(&database, &create, sql)
             }
             Statement::Drop(drop) => {
                 self.outside_transaction("DROP")?;
@@ -259,7 +259,7 @@ impl Session {
     fn explain(&mut self, explain: Explain) -> Result<Outcome> {
         match explain {
             Explain::View(name) => show::circuit(&self.database, &name).map(Outcome::Rows),
-            Explain::NewView(create) => ddl::explain_view(&self.database, &create).map(Outcome::Rows),
+            Explain::NewView(create) => ddl_view::explain(&self.database, &create).map(Outcome::Rows),
             Explain::Query { query, analyze, verbose } => {
                 let plan = self.plan(&query)?;
                 let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };

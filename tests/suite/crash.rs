@@ -141,7 +141,7 @@ fn kill_after(database: &Path, delay: Duration, cycle: usize, acknowledged: &mut
     let mut child = Killed(child);
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut take = || {
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             if let Some(ack) = line.unwrap().strip_prefix("ack ") {
                 let [writer, n, offset] = ack.split(' ').map(|x| x.parse().unwrap()).collect::<Vec<i64>>()[..] else {
                     panic!("not an acknowledgement: {ack}");

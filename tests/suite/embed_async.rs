@@ -111,7 +111,7 @@ async fn tickets_and_subscriptions_are_awaited() {
     db.close().unwrap();
     let rest = waiting.await.unwrap();
     assert!(
-        matches!(rest.as_slice(), [Update::Delta { delta, .. }] if text(&[delta.batch.clone()]).contains(&"290".into()))
+        matches!(rest.as_slice(), [Update::Delta { delta, .. }] if text(std::slice::from_ref(&delta.batch)).contains(&"290".into()))
     );
 }
 

@@ -93,14 +93,14 @@ fn a_subscriber_that_adds_up_has_the_view() {
         held.retain(|_, weight| *weight != 0);
     };
     let Some(Update::Snapshot { offset: mut seen, batch }) = subscription.next() else { panic!("no snapshot") };
-    add(text(&[batch.clone()]), vec![1; batch.num_rows()]);
+    add(text(std::slice::from_ref(&batch)), vec![1; batch.num_rows()]);
     let last = writer.join().unwrap();
     // The last commits may not have touched the view.
     while let Some(update) = subscription.next_timeout(Duration::from_millis(300)) {
         let Update::Delta { offset, delta } = update else { panic!("{update:?}") };
         assert!(offset > seen && offset <= last);
         seen = offset;
-        add(text(&[delta.batch.clone()]), delta.weights.to_vec(delta.len()));
+        add(text(std::slice::from_ref(&delta.batch)), delta.weights.to_vec(delta.len()));
     }
     let mut view = rows(&db, "SELECT * FROM small");
     view.sort();

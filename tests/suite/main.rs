@@ -1,5 +1,7 @@
 //! The one integration-test target: linking DataFusion many times is what makes builds slow.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait, and measure how long")]
+
 mod architecture;
 mod archive_readers;
 mod crash;

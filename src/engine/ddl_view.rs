@@ -1,0 +1,153 @@
+//! CREATE VIEW: a query to a catalog entry, and to those of the views that read the one it replaces.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::sqlparser::ast;
+
+use super::catalog::{Catalog, Ddl, Kind, Object};
+use super::core::ask;
+use super::database::Database;
+use super::ddl::{check_type, taken};
+use super::names::{self, InputNames, canonical_view_plan, view_schema};
+use super::query::Rows;
+use super::request::Request;
+use super::session::Outcome;
+use super::show;
+use crate::error::{Error, Place, Result};
+use crate::sql::bind::Binder;
+use crate::sql::context::optimize_for_view;
+use crate::sql::parse::parse_query;
+use crate::sql::statement::CreateView;
+
+/// CREATE [OR REPLACE] [MATERIALIZED] VIEW.
+pub(super) fn create(database: &Database, create: &CreateView, sql: &str) -> Result<Outcome> {
+    let kind = if create.materialized { Kind::MaterializedView } else { Kind::View };
+    let tag = format!("CREATE {}", kind.name().to_uppercase());
+    if let Some(option) = create.options.keys().next() {
+        return Err(Error::input(format!("view `{}`: no option `{option}`", create.name)));
+    }
+    let session = database.inner().view_session.load_full();
+    let (create, sql) = (create.clone(), sql.trim().trim_end_matches(';').trim_end().to_string());
+    let define = move |catalog: &Arc<Catalog>| define_view(&session, catalog, &create, kind, sql);
+    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
+    Ok(Outcome::done(tag))
+}
+
+fn define_view(
+    session: &SessionState,
+    catalog: &Catalog,
+    create: &CreateView,
+    kind: Kind,
+    sql: String,
+) -> Result<Vec<Ddl>> {
+    let existing = catalog.find(&create.name).cloned();
+    let mut entries = Vec::new();
+    let mut dependents = Vec::new();
+    if let Some(existing) = &existing {
+        let replaceable = matches!(existing.kind, Kind::View | Kind::MaterializedView);
+        if create.if_not_exists && replaceable {
+            return Ok(Vec::new());
+        }
+        if !create.or_replace || !replaceable {
+            return Err(taken(existing));
+        }
+        dependents = catalog.dependents(existing.id);
+        entries.push(Ddl::Drop(dependents.iter().rev().map(|o| o.id).chain([existing.id]).collect()));
+    }
+    let mut object = view(session, catalog, create, kind, sql)?;
+    let cyclic = |id: &u32| existing.as_ref().is_some_and(|e| e.id == *id) || dependents.iter().any(|d| d.id == *id);
+    if object.reads.iter().any(cyclic) {
+        return Err(Error::input(format!("view `{}` would read itself", create.name)));
+    }
+    object.id = catalog.next_id();
+    let mut after = catalog.clone();
+    entries.iter().try_for_each(|e| after.apply(e))?;
+    let mut replaced = vec![(existing.as_ref().map(|e| e.id), object.id)];
+    let create_new = Ddl::Create(Box::new(object));
+    after.apply(&create_new)?;
+    entries.push(create_new);
+    for dependent in &dependents {
+        let mut remade = dependent.as_ref().clone();
+        remade.reads = remade
+            .reads
+            .iter()
+            .map(|read| replaced.iter().find(|(old, _)| *old == Some(*read)).map_or(*read, |(_, new)| *new))
+            .collect();
+        let plan = check_view(session, &after, &remade).map_err(|e| {
+            Error::input(format!("`{}` reads `{}` and would no longer work: {e}", remade.name, create.name))
+                .with_hint(format!("DROP VIEW {} first", remade.name))
+        })?;
+        remade.schema = plan;
+        replaced.push((Some(dependent.id), remade.id));
+        let entry = Ddl::Create(Box::new(remade));
+        after.apply(&entry)?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// A view's object, without its id, once its query has been found right.
+fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Kind, sql: String) -> Result<Object> {
+    let at = create.query_place;
+    let moved = |error: Error| move_place(error, at);
+    let query = parse_query(&create.query).map_err(moved)?;
+    let facts = HashMap::new();
+    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let plan = Binder::new(session, &names).query(&query).map_err(moved)?;
+    let plan = if create.columns.is_empty() {
+        plan
+    } else {
+        names::rename(plan, create.columns.iter().map(String::as_str))
+            .map_err(|e| Error::input(format!("view `{}`: {e}", create.name)))?
+    };
+    let analyzed = optimize_for_view(session, crate::sql::canonical::canonical(plan)?).map_err(moved)?;
+    let schema = view_schema(analyzed.schema())?;
+    for field in schema.fields() {
+        check_type(field)?;
+    }
+    Ok(Object {
+        id: 0,
+        name: create.name.clone(),
+        kind,
+        schema,
+        key: Vec::new(),
+        defaults: Vec::new(),
+        checks: Vec::new(),
+        options: create.options.clone(),
+        query: Some(create.query.clone()),
+        reads: names::reads(catalog, ast::Statement::Query(query))?,
+        sql,
+    })
+}
+
+fn check_view(session: &SessionState, catalog: &Catalog, object: &Object) -> Result<SchemaRef> {
+    let facts = HashMap::new();
+    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
+    view_schema(plan.schema())
+}
+
+/// A place within the query as a place within the statement.
+fn move_place(mut error: Error, start: Place) -> Error {
+    if let Error::Input(e) | Error::Unsupported(e) = &mut error
+        && let Some(place) = &mut e.place
+    {
+        if place.line == 1 {
+            place.column += start.column - 1;
+        }
+        place.line += start.line - 1;
+    }
+    error
+}
+
+/// EXPLAIN CREATE MATERIALIZED VIEW.
+pub(super) fn explain(database: &Database, create: &CreateView) -> Result<Rows> {
+    let session = database.inner().view_session.load_full();
+    let catalog = database.inner().catalog.load_full();
+    let object = view(&session, &catalog, create, Kind::MaterializedView, String::new())?;
+    let lines = ask(&database.inner().engine, |reply| Request::ExplainNew(Box::new(object), reply)).wait()?;
+    show::circuit_rows(&lines)
+}

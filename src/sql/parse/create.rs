@@ -1,0 +1,151 @@
+//! CREATE and DROP.
+
+use std::collections::BTreeMap;
+
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::{StatementParser, byte_at, normalize};
+use crate::error::{Error, Place, Result};
+use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind, Statement};
+
+impl StatementParser<'_> {
+    pub(super) fn create(&mut self) -> Result<Statement> {
+        let place = self.place();
+        self.words(1);
+        let sql = &mut self.parser.parser;
+        let or_replace = sql.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
+        let kind = self.peek_word(0);
+        match (kind.as_str(), or_replace) {
+            ("STREAM" | "TABLE", false) => {
+                self.words(1);
+                self.create_relation(kind == "STREAM").map(Statement::CreateRelation)
+            }
+            ("STREAM" | "TABLE", true) => Err(Error::unsupported(format!(
+                "CREATE OR REPLACE {kind}: its events are facts in the log; drop it first"
+            ))
+            .with_place(Some(place))),
+            ("VIEW" | "MATERIALIZED", _) => self.create_view(or_replace).map(Statement::CreateView),
+            ("SOURCE", _) => {
+                Err(Error::unsupported("CREATE SOURCE is spelled CREATE STREAM here").with_place(Some(place)))
+            }
+            _ => {
+                let found = self.parser.parser.peek_token();
+                Err(self
+                    .parser
+                    .parser
+                    .expected::<()>("STREAM, TABLE, VIEW or MATERIALIZED VIEW after CREATE", found)
+                    .expect_err("always an error")
+                    .into())
+            }
+        }
+    }
+
+    fn create_relation(&mut self, is_stream: bool) -> Result<CreateRelation> {
+        let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+        let name = self.name()?;
+        let mut constraints = Vec::new();
+        let columns = if self.parser.parser.consume_token(&Token::LParen) {
+            let mut columns = Vec::new();
+            loop {
+                let sql = &mut self.parser.parser;
+                if let Some(constraint) = sql.parse_optional_table_constraint()? {
+                    constraints.push(constraint);
+                } else {
+                    columns.push(sql.parse_column_def()?);
+                }
+                if sql.consume_token(&Token::RParen) {
+                    break;
+                }
+                sql.expect_token(&Token::Comma)?;
+                if sql.consume_token(&Token::RParen) {
+                    break;
+                }
+            }
+            Some(columns)
+        } else {
+            None
+        };
+        let options = self.options()?;
+        Ok(CreateRelation { is_stream, name, if_not_exists, columns, constraints, options })
+    }
+
+    fn create_view(&mut self, or_replace: bool) -> Result<CreateView> {
+        let materialized = self.parser.parser.parse_keyword(Keyword::MATERIALIZED);
+        self.parser.parser.expect_keyword(Keyword::VIEW)?;
+        let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+        let name = self.name()?;
+        let mut columns = Vec::new();
+        if self.parser.parser.consume_token(&Token::LParen) {
+            columns =
+                self.parser.parser.parse_comma_separated(|p| p.parse_identifier())?.iter().map(normalize).collect();
+            self.parser.parser.expect_token(&Token::RParen)?;
+        }
+        let options = self.options()?;
+        self.parser.parser.expect_keyword(Keyword::AS)?;
+        let start = self.parser.parser.peek_token_ref().span.start;
+        self.parser.parser.parse_query()?;
+        let end = match &self.parser.parser.peek_token_ref().token {
+            Token::EOF => self.text.len(),
+            _ => byte_at(self.text, self.parser.parser.peek_token_ref().span.start),
+        };
+        let query = self.text[byte_at(self.text, start)..end].trim_end().to_string();
+        let query_place = Place { line: start.line, column: start.column };
+        Ok(CreateView { materialized, or_replace, if_not_exists, name, columns, query, query_place, options })
+    }
+
+    pub(super) fn drop(&mut self) -> Result<Statement> {
+        self.words(1);
+        let kind = match self.peek_word(0).as_str() {
+            "STREAM" => DropKind::Stream,
+            "TABLE" => DropKind::Table,
+            "VIEW" => DropKind::View,
+            _ => {
+                self.words(1);
+                DropKind::MaterializedView
+            }
+        };
+        if kind == DropKind::MaterializedView {
+            self.parser.parser.expect_keyword(Keyword::VIEW)?;
+        } else {
+            self.words(1);
+        }
+        let if_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+        let mut names = vec![self.name()?];
+        while self.parser.parser.consume_token(&Token::Comma) {
+            names.push(self.name()?);
+        }
+        let cascade = self.parser.parser.parse_keyword(Keyword::CASCADE);
+        let _ = self.parser.parser.parse_keyword(Keyword::RESTRICT);
+        Ok(Statement::Drop(Drop { kind, names, if_exists, cascade }))
+    }
+
+    /// `WITH (key = value, ...)`, keys in lower case, or nothing.
+    fn options(&mut self) -> Result<BTreeMap<String, String>> {
+        let mut options = BTreeMap::new();
+        if self.peek_word(0) != "WITH" {
+            return Ok(options);
+        }
+        let place = self.place();
+        for option in self.parser.parser.parse_options(Keyword::WITH)? {
+            let ast::SqlOption::KeyValue { key, value } = &option else {
+                return Err(
+                    Error::input(format!("`{option}`: options are written key = 'value'")).with_place(Some(place))
+                );
+            };
+            let value = match value {
+                ast::Expr::Value(value) => match value.value.clone().into_string() {
+                    Some(text) => text,
+                    None => value.to_string(),
+                },
+                ast::Expr::Identifier(ident) => ident.value.clone(),
+                other => other.to_string(),
+            };
+            if options.insert(key.value.to_lowercase(), value).is_some() {
+                return Err(Error::input(format!("option `{}` is given twice", key.value)).with_place(Some(place)));
+            }
+        }
+        Ok(options)
+    }
+}
