@@ -15,6 +15,7 @@ pub mod expr;
 pub mod functions;
 pub mod lower;
 pub mod parse;
+mod rules;
 pub mod split;
 pub mod statement;
 pub mod total_order;
