@@ -15,6 +15,7 @@ mod expression;
 mod query;
 mod random;
 mod reference;
+mod regressions;
 mod run;
 mod value;
 
