@@ -75,6 +75,10 @@ struct Apart {
 impl Apart {
     /// The depth of the recursion is the logarithm of the number of rows.
     fn split(&mut self, exprs: &[Arc<dyn PhysicalExpr>], delta: &Delta, start: usize, length: usize) -> Result<()> {
+        // A constant that fails does so over no rows, too.
+        if length == 0 {
+            return Ok(());
+        }
         match evaluate_batch(exprs, &delta.batch.slice(start, length)) {
             Ok(columns) => {
                 for (parts, column) in self.parts.iter_mut().zip(columns) {

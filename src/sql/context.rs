@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
+use super::rules::rules;
 use super::total_order::Planner;
 use crate::error::Result;
 pub use crate::operators::recompute::at_time;
@@ -47,6 +48,7 @@ pub fn session_state(partitions: usize) -> Result<SessionState> {
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_optimizer_rules(rules())
         .with_query_planner(Arc::new(Planner))
         .build();
     super::functions::register(state)
@@ -59,8 +61,7 @@ pub fn session_state(partitions: usize) -> Result<SessionState> {
 pub fn optimize_for_view(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     let context = ViewOptimizer::new(state);
     let plan = Analyzer::new().execute_and_check(plan, &context.options, |_, _| {})?;
-    let rules =
-        Optimizer::new().rules.into_iter().filter(|rule| !RULES_DROPPED_FOR_VIEWS.contains(&rule.name())).collect();
+    let rules = rules().into_iter().filter(|rule| !RULES_DROPPED_FOR_VIEWS.contains(&rule.name())).collect();
     Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
 }
 

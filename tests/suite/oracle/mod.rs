@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A failure is made smaller, then printed with its seed and as a script. `ORACLE_SEED=7 cargo test --test suite oracle`
-//! runs one seed again; `ORACLE_CASES=1000` runs more of them; `ORACLE_FAILURES=10` ends at the tenth failure.
+//! runs one seed again; `ORACLE_CASES=1000` runs more of them; `ORACLE_FAILURES=10` ends at the tenth failure;
+//! `ORACLE_PRINT=1` prints each script before it is run.
 
 mod case;
 mod exotic;
@@ -14,6 +15,7 @@ mod expression;
 mod query;
 mod random;
 mod reference;
+mod regressions;
 mod run;
 mod value;
 
@@ -70,6 +72,9 @@ fn check(first: u64, exotic: bool) {
 
 fn one(seed: u64, exotic: bool) -> Result<Tally, String> {
     let case = Case::random(seed, exotic);
+    if std::env::var_os("ORACLE_PRINT").is_some() {
+        println!("{}", case.script());
+    }
     let mut tally = Tally::default();
     for way in [Way::Stepwise, Way::Grouped] {
         match guarded(&case, way) {

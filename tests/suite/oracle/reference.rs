@@ -4,19 +4,23 @@
 //! fixes what SQL leaves open.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, Session};
-use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::{TableProvider, TableType, ViewTable};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use millstream::sql::canonical::canonical;
 use millstream::sql::context::session_state;
@@ -28,13 +32,13 @@ use super::value::{batch, schema};
 /// Rows as text, each with how often it is there. Text tells apart what bits tell apart, but for NaNs.
 pub type Bag = BTreeMap<String, i64>;
 
-/// A table whose rows can be replaced.
+/// Rows that can be replaced, read when a plan is run.
 #[derive(Debug)]
 struct Rows {
     schema: SchemaRef,
     rows: Mutex<RecordBatch>,
     /// One row per batch.
-    alone: Mutex<bool>,
+    alone: AtomicBool,
 }
 
 impl Rows {
@@ -43,29 +47,18 @@ impl Rows {
     }
 }
 
-#[async_trait]
-impl TableProvider for Rows {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _: &[Expr],
-        _: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.get();
-        let batches = match *self.alone.lock().unwrap() {
-            true => (0..rows.num_rows()).map(|row| rows.slice(row, 1)).collect(),
-            false => vec![rows],
+        let batches: Vec<Result<RecordBatch>> = match self.alone.load(Ordering::Relaxed) {
+            true => (0..rows.num_rows()).map(|row| Ok(rows.slice(row, 1))).collect(),
+            false => vec![Ok(rows)],
         };
-        Ok(MemorySourceConfig::try_new_exec(&[batches], self.schema.clone(), projection.cloned())?)
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }
 }
 
@@ -76,7 +69,8 @@ pub struct Reference {
     /// The same, with batches of one row.
     alone: SessionState,
     schema: Arc<MemorySchemaProvider>,
-    views: HashMap<String, LogicalPlan>,
+    /// Planned once, run often.
+    views: HashMap<String, Arc<dyn ExecutionPlan>>,
     runtime: Runtime,
 }
 
@@ -88,11 +82,12 @@ impl Reference {
             .map(|r| {
                 let schema = schema(&r.columns);
                 let rows = Mutex::new(RecordBatch::new_empty(schema.clone()));
-                Arc::new(Rows { schema, rows, alone: Mutex::new(false) })
+                Arc::new(Rows { schema, rows, alone: AtomicBool::new(false) })
             })
             .collect();
         for (relation, rows) in relations.iter().zip(&rows) {
-            tables.register_table(relation.name.clone(), rows.clone()).unwrap();
+            let table = StreamingTable::try_new(rows.schema.clone(), vec![rows.clone()]).unwrap();
+            tables.register_table(relation.name.clone(), Arc::new(table)).unwrap();
         }
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(millstream::sql::SCHEMA, tables.clone()).unwrap();
@@ -112,7 +107,7 @@ impl Reference {
     /// Adds a view.
     pub fn create_view(&mut self, name: &str, sql: &str) -> Result<()> {
         let plan = canonical(self.runtime.block_on(self.state.create_logical_plan(sql))?)?;
-        self.views.insert(name.into(), self.state.optimize(&plan)?);
+        self.views.insert(name.into(), self.physical(&self.state.optimize(&plan)?)?);
         self.schema.register_table(name.into(), Arc::new(ViewTable::new(plan, Some(sql.into()))))?;
         self.view(name)?;
         Ok(())
@@ -122,7 +117,7 @@ impl Reference {
     pub fn runs(&self, sql: &str) -> bool {
         let plan =
             self.runtime.block_on(self.state.create_logical_plan(sql)).and_then(|plan| self.state.optimize(&plan));
-        plan.and_then(|plan| self.run(&self.state, &plan)).is_ok()
+        plan.and_then(|plan| self.run(&self.state, &self.physical(&plan)?)).is_ok()
     }
 
     /// Forgets a view.
@@ -145,19 +140,20 @@ impl Reference {
     }
 
     fn set_alone(&self, alone: bool) {
-        self.rows.iter().for_each(|r| *r.alone.lock().unwrap() = alone);
+        self.rows.iter().for_each(|r| r.alone.store(alone, Ordering::Relaxed));
     }
 
-    fn run(&self, state: &SessionState, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
-        self.runtime.block_on(async {
-            let physical = state.query_planner().create_physical_plan(plan, state).await?;
-            collect(physical, state.task_ctx()).await
-        })
+    fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        self.runtime.block_on(self.state.query_planner().create_physical_plan(plan, &self.state))
+    }
+
+    fn run(&self, state: &SessionState, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<RecordBatch>> {
+        self.runtime.block_on(collect(reset_plan_states(plan.clone())?, state.task_ctx()))
     }
 
     fn query(&self, at: usize, sql: &str) -> Result<RecordBatch> {
         let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
-        let plan = self.state.optimize(&plan)?;
+        let plan = self.physical(&self.state.optimize(&plan)?)?;
         let batches = self.run(&self.state, &plan)?;
         let schema = self.rows[at].schema.clone();
         let batches: Vec<RecordBatch> = batches

@@ -102,7 +102,11 @@ impl<'a> Run<'a> {
                 Step::Commit(changes) => self.commit(&mut session, changes)?,
             }
             if way == Way::Stepwise {
-                self.compare(&format!("after step {at}"))?;
+                let when = format!("after step {at}");
+                if let Step::Commit(changes) = step {
+                    changes.iter().try_for_each(|change| self.compare_relation(&when, change.relation()))?;
+                }
+                self.compare_views(&when)?;
             }
         }
         for ticket in tickets {
@@ -173,14 +177,22 @@ impl<'a> Run<'a> {
     }
 
     fn compare(&mut self, when: &str) -> Result<(), String> {
-        for (at, relation) in self.case.relations.iter().enumerate() {
-            let rows = self.database.query(&format!("SELECT * FROM {}", relation.name));
-            let rows = rows.map_err(|e| format!("{when}: {} cannot be read: {e}", relation.name))?;
-            let (expected, got) = (self.reference.relation(at), bag(&rows.batches));
-            if expected != got {
-                return Err(format!("{when}: {} differs\n{}", relation.name, difference(&expected, &got)));
-            }
+        (0..self.case.relations.len()).try_for_each(|at| self.compare_relation(when, at))?;
+        self.compare_views(when)
+    }
+
+    fn compare_relation(&self, when: &str, at: usize) -> Result<(), String> {
+        let name = &self.case.relations[at].name;
+        let rows = self.database.query(&format!("SELECT * FROM {name}"));
+        let rows = rows.map_err(|e| format!("{when}: {name} cannot be read: {e}"))?;
+        let (expected, got) = (self.reference.relation(at), bag(&rows.batches));
+        match expected == got {
+            true => Ok(()),
+            false => Err(format!("{when}: {name} differs\n{}", difference(&expected, &got))),
         }
+    }
+
+    fn compare_views(&mut self, when: &str) -> Result<(), String> {
         for view in &self.views {
             self.tally.comparisons += 1;
             let got: Result<Bag, Error> = self.database.snapshot(view).map(|(_, rows)| bag(&rows.batches));

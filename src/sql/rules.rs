@@ -1,0 +1,48 @@
+//! Corrections of the batch engine's optimiser.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::error::Result;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+/// The batch engine's rules, corrected.
+pub fn rules() -> Vec<Rule> {
+    let corrected = |rule: Rule| match rule.name() {
+        "push_down_filter" => Arc::new(KeepAboveTotals(rule)) as Rule,
+        _ => rule,
+    };
+    Optimizer::new().rules.into_iter().map(corrected).collect()
+}
+
+/// Moves filters down, but none below an aggregate without groups.
+///
+/// A condition that names no column (`now() < ...`, `false`, a scalar subquery) may seem to pass any aggregate. One
+/// without groups gives a row over no rows too: below it the condition decides what the row says, above it whether
+/// there is a row. Conditions that name columns never pass such an aggregate.
+#[derive(Debug)]
+struct KeepAboveTotals(Rule);
+
+impl OptimizerRule for KeepAboveTotals {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if let LogicalPlan::Filter(filter) = &plan
+            && let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref()
+            && aggregate.group_expr.is_empty()
+        {
+            return Ok(Transformed::no(plan));
+        }
+        self.0.rewrite(plan, config)
+    }
+}
