@@ -304,14 +304,18 @@ mod tests {
     #[test]
     fn dependents_come_after_what_they_read() {
         let mut catalog = Catalog::default();
-        for entry in
-            [view(16, "a", &[]), view(17, "b", &[16]), view(18, "c", &[17]), view(16, "a", &[19]), view(19, "d", &[])]
-        {
+        for entry in [
+            view(16, "a", &[]),
+            view(17, "b", &[16]),
+            view(18, "c", &[17]),
+            view(16, "a", &[19]),
+            view(19, "daily", &[]),
+        ] {
             catalog.apply(&entry).unwrap();
         }
         let names: Vec<String> = catalog.dependents(19).iter().map(|o| o.name.clone()).collect();
         assert_eq!(names, ["a", "b", "c"]);
         assert_eq!(catalog.next_id(), 20);
-        assert!(catalog.expect("bb").unwrap_err().to_string().contains("did you mean `b`?"));
+        assert!(catalog.expect("dialy").unwrap_err().to_string().contains("did you mean `daily`?"));
     }
 }
