@@ -94,11 +94,11 @@ impl Archive {
         let candidates = [folder.to_path_buf(), folder.join("archive")];
         match candidates.iter().find(|folder| Manifest::path(folder).exists()) {
             Some(folder) => Archive::open(folder, true),
-            None => Err(Error::input(format!(
-                "no archive in {}: expected {}",
-                folder.display(),
-                Manifest::path(folder).display()
-            ))),
+            None => Err(Error::Io {
+                context: format!("no archive in {}", folder.display()),
+                message: format!("there is no {}", Manifest::path(folder).display()),
+                kind: std::io::ErrorKind::NotFound,
+            }),
         }
     }
 

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Kind, Object};
 use super::constraint::{Constraints, defaults};
+use super::literals::keep_digits;
 use super::names::RowNames;
 use super::providers;
 use super::query::Runner;
@@ -95,6 +96,7 @@ impl Dml {
                 )));
             }
         }
+        keep_digits(&mut statement, &target);
         Ok(Dml { verb, target, statement, alias })
     }
 

@@ -17,6 +17,7 @@ mod define;
 mod dml;
 pub mod history;
 pub mod ingest;
+mod literals;
 mod names;
 pub mod offline;
 mod open;

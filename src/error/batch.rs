@@ -237,6 +237,10 @@ fn reworded(text: &str) -> Option<Error> {
         let text = format!("`{operator}` cannot take {} and {}", sql_types(left), sql_types(right));
         return Some(Error::input(text).with_hint("CAST one of them to the type of the other"));
     }
+    if let Some(rest) = text.strip_prefix("Cannot cast string ") {
+        let (value, name) = rest.strip_suffix(" type")?.rsplit_once(" to value of ")?;
+        return Some(Error::input(format!("cannot read {value} as {}", sql_types(name))));
+    }
     if text.starts_with("Placeholder ") || text.contains("has no type information") {
         return Some(Error::unsupported(format!("parameters and variables: {text}")));
     }
@@ -345,10 +349,7 @@ mod tests {
                 "Inconsistent data length across values list: got 1 values in row 0 but expected 4",
                 "row 1 of VALUES has 1 values where 4 are expected",
             ),
-            (
-                "Cannot cast string 'Utf8x' to value of Int32 type",
-                "Cannot cast string 'Utf8x' to value of INTEGER type",
-            ),
+            ("Cannot cast string 'Utf8x' to value of Int32 type", "cannot read 'Utf8x' as INTEGER"),
         ];
         for (theirs, ours) in cases {
             assert_eq!(said(theirs).to_string(), ours);

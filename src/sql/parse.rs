@@ -360,6 +360,7 @@ pub fn normalize(ident: &ast::Ident) -> String {
 pub fn object_name(name: &ast::ObjectName) -> Result<String> {
     let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
     match parts.as_slice() {
+        [.., name] if name.is_empty() => Err(Error::input("a name cannot be empty")),
         [name] => Ok(name.clone()),
         [schema, name] if schema == super::SCHEMA => Ok(name.clone()),
         [catalog, schema, name] if catalog == super::CATALOG && schema == super::SCHEMA => Ok(name.clone()),
