@@ -133,6 +133,15 @@ impl Error {
         self
     }
 
+    /// The same error without its place, which is one in another text than the user's.
+    #[must_use]
+    pub fn without_place(mut self) -> Self {
+        if let Error::Input(e) | Error::Unsupported(e) = &mut self {
+            e.place = None;
+        }
+        self
+    }
+
     /// The place in the statement, where one is known.
     pub fn place(&self) -> Option<Place> {
         match self {

@@ -20,6 +20,7 @@ use super::show;
 use crate::error::{Error, Place, Result, nearest};
 use crate::sql::bind::Binder;
 use crate::sql::context::optimize_for_view;
+use crate::sql::expr::refuse_volatile;
 use crate::sql::parse::{normalize, parse_query};
 use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind};
 
@@ -206,7 +207,10 @@ impl Parts<'_> {
                 ast::ColumnOption::PrimaryKey(_) => self.set_key(vec![at])?,
                 ast::ColumnOption::Check(check) => self.check(option.name.as_ref(), &check.expr),
                 other => {
-                    return Err(Error::unsupported(format!("column `{}`: {other}", schema.field(at).name())));
+                    return Err(Error::unsupported(format!(
+                        "column `{}`: {other} is not enforced",
+                        schema.field(at).name()
+                    )));
                 }
             }
         }
@@ -337,6 +341,7 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
         names::rename(plan, create.columns.iter().map(String::as_str))
             .map_err(|e| Error::input(format!("view `{}`: {e}", create.name)))?
     };
+    refuse_volatile(&plan)?;
     let analyzed = optimize_for_view(session, crate::sql::canonical::canonical(plan)?).map_err(moved)?;
     let schema = view_schema(analyzed.schema())?;
     for field in schema.fields() {

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Kind, Object};
 use super::constraint::{Constraints, defaults};
-use super::literals::keep_digits;
+use super::literals::fit_values;
 use super::names::RowNames;
 use super::providers;
 use super::query::Runner;
@@ -96,7 +96,7 @@ impl Dml {
                 )));
             }
         }
-        keep_digits(&mut statement, &target);
+        fit_values(&mut statement, &target)?;
         Ok(Dml { verb, target, statement, alias })
     }
 

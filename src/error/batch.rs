@@ -223,6 +223,12 @@ fn reworded(text: &str) -> Option<Error> {
                 .with_hint("group by it, or say which of a group's values is meant: min, max, first_value, ..."),
         );
     }
+    if text.starts_with("Projections require unique expression names") {
+        return Some(
+            Error::input(format!("the query has two columns `{}`", quoted('"')?))
+                .with_hint("give one of them another name with AS"),
+        );
+    }
     if let Some((message, candidates)) = text.split_once("Candidate functions:") {
         return Some(wrong_call(message, candidates));
     }

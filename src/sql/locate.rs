@@ -74,7 +74,9 @@ const LATER: [&str; 32] = [
 /// The error with its place in the statement, if it has none and names a word of it.
 pub fn locate(error: Error, text: &str) -> Error {
     let message = match &error {
-        Error::Input(e) | Error::Unsupported(e) if e.place.is_none() => e.message.clone(),
+        Error::Input(e) | Error::Unsupported(e) if e.place.is_none() => {
+            e.message.lines().next().unwrap_or_default().to_string()
+        }
         _ => return error,
     };
     let words = words(text);

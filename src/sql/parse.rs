@@ -289,6 +289,10 @@ impl StatementParser<'_> {
                 self.words(1);
                 Ok(Statement::Explain(Explain::View(self.name()?)))
             }
+            (word @ ("INSERT" | "UPDATE" | "DELETE" | "COPY" | "DROP"), _) => {
+                Err(Error::unsupported(format!("EXPLAIN takes a query or a view, not {word}"))
+                    .with_place(Some(self.place())))
+            }
             _ => Ok(Statement::Explain(Explain::View(self.name()?))),
         }
     }
