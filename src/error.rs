@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 mod batch;
+mod wording;
 
 /// `Result` with Millstream's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -59,8 +59,12 @@ impl Dml {
             }
             ast::Statement::Update(update) => {
                 refuse_returning(update.returning.is_some())?;
+                let mut assigned = HashSet::new();
                 for assignment in &mut update.assignments {
                     normalize_target(&mut assignment.target);
+                    if !assigned.insert(assignment.target.to_string()) {
+                        return Err(Error::input(format!("UPDATE sets column `{}` twice", assignment.target)));
+                    }
                 }
                 let (name, alias) = relation(&update.table.relation)?;
                 ("UPDATE", name, alias)

@@ -24,6 +24,9 @@ use crate::sql::locate::locate;
 use crate::sql::parse::parse;
 use crate::sql::statement::{Show, Statement};
 
+/// What Millstream writes itself, and where it is found.
+const SYSTEM: (&str, &[u32]) = (SYSTEM_SCHEMA, &[REJECTS]);
+
 /// The data sets of an archive.
 struct ArchiveNames {
     context: SessionContext,
@@ -84,8 +87,8 @@ fn run(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> {
     context.register_catalog(crate::sql::CATALOG, catalog.clone());
     let runner = |session| Runner::new(session, threads.handle().clone(), cancel.clone());
     let filled = context.clone();
-    let system = (SYSTEM_SCHEMA, &[REJECTS]);
-    runner(Arc::new(context.state())).run(async move { register(&filled, &archive, system).await })?;
+
+    runner(Arc::new(context.state())).run(async move { register(&filled, &archive, SYSTEM).await })?;
     let session = Arc::new(at_time(&context.state(), now()));
     let names = ArchiveNames { context, catalog };
     match statement {

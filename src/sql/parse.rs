@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use super::locate::suggest;
+use super::refuse::refuse_ignored;
 use super::statement::{CreateRelation, CreateView, Drop, DropKind, Explain, Show, Statement};
 use crate::error::{Error, Place, Result};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -142,18 +143,27 @@ impl StatementParser<'_> {
         let place = self.place();
         match self.parser.parse_statement()? {
             DfStatement::Statement(statement) => match *statement {
-                ast::Statement::Query(query) => Ok(Statement::Query(query)),
+                ast::Statement::Query(query) => {
+                    refuse_ignored(&query)?;
+                    Ok(Statement::Query(query))
+                }
                 ast::Statement::StartTransaction { .. } => Ok(Statement::Begin),
                 ast::Statement::Commit { .. } => Ok(Statement::Commit),
                 ast::Statement::Rollback { savepoint: None, .. } => Ok(Statement::Rollback),
                 change @ (ast::Statement::Insert(_) | ast::Statement::Update { .. } | ast::Statement::Delete(_)) => {
+                    refuse_ignored(&change)?;
                     Ok(Statement::Change(Box::new(change)))
                 }
                 _ => {
                     Err(Error::unsupported(format!("{first} is not a statement of Millstream")).with_place(Some(place)))
                 }
             },
-            DfStatement::CopyTo(copy) => Ok(Statement::Copy(Box::new(copy))),
+            DfStatement::CopyTo(copy) => {
+                if let CopyToSource::Query(query) = &copy.source {
+                    refuse_ignored(query)?;
+                }
+                Ok(Statement::Copy(Box::new(copy)))
+            }
             _ => Err(Error::unsupported(format!("{first} is not a statement of Millstream")).with_place(Some(place))),
         }
     }
@@ -232,7 +242,7 @@ impl StatementParser<'_> {
         let options = self.options()?;
         self.parser.parser.expect_keyword(Keyword::AS)?;
         let start = self.parser.parser.peek_token_ref().span.start;
-        self.parser.parser.parse_query()?;
+        refuse_ignored(&self.parser.parser.parse_query()?)?;
         let end = match &self.parser.parser.peek_token_ref().token {
             Token::EOF => self.text.len(),
             _ => byte_at(self.text, self.parser.parser.peek_token_ref().span.start),

@@ -40,7 +40,12 @@ fn names_that_there_are_not() {
     check("SELECT 1 FROM ordrs", "no stream, table or view `ordrs`", "ordrs", "did you mean `orders`?");
     check("SELECT 1 FROM x", "no stream, table or view `x`", "x", "there are `customers`, `orders`, `totals`");
     check("SELECT upperr(customer) FROM orders", "no function `upperr`", "upperr", "did you mean `upper`?");
-    check("SELECT * FROM generat_series(1, 2)", "no table function `generat_series`", "generat_series", "did you mean `generate_series`?");
+    check(
+        "SELECT * FROM generat_series(1, 2)",
+        "no table function `generat_series`",
+        "generat_series",
+        "did you mean `generate_series`?",
+    );
     check("CREATE STREAM s (a BIGNT)", "no type `BIGNT`", "BIGNT", "did you mean `BIGINT`?");
     check("DROP VIEW total", "no stream, table or view `total`", "total", "did you mean `totals`?");
     check("UPDATE customers SET nmae = 'x'", "no column `nmae`", "nmae", "did you mean `name`?");
@@ -50,13 +55,19 @@ fn names_that_there_are_not() {
 
 #[test]
 fn names_within_a_view() {
-    let view = "CREATE MATERIALIZED VIEW v AS\n  SELECT customer,\n         sum(pirce)\n  FROM orders GROUP BY customer";
+    let view =
+        "CREATE MATERIALIZED VIEW v AS\n  SELECT customer,\n         sum(pirce)\n  FROM orders GROUP BY customer";
     check(view, "no column `pirce`", "pirce", "did you mean `price`?");
-    check("CREATE VIEW v AS SELECT * FROM\n\tordrs", "no stream, table or view `ordrs`", "ordrs", "did you mean `orders`?");
+    check(
+        "CREATE VIEW v AS SELECT * FROM\n\tordrs",
+        "no stream, table or view `ordrs`",
+        "ordrs",
+        "did you mean `orders`?",
+    );
     check(
         "CREATE VIEW v AS SELECT customer, price FROM orders GROUP BY customer",
         "column `orders.price` is neither in GROUP BY nor within an aggregate function",
-        "customer",
+        "price",
         "group by it, or say which of a group's values is meant: min, max, first_value, ...",
     );
     let volatile = "`random()` gives another value at each call, so a view over it could not be rebuilt from the log";
@@ -71,7 +82,12 @@ fn names_within_a_view() {
 fn keywords() {
     check("SELEC 1", "expected an SQL statement, found SELEC", "SELEC", "did you mean `SELECT`?");
     check("SELECT * FORM orders", "expected end of statement, found FORM", "FORM", "did you mean `FROM` for `FORM`?");
-    check("SELECT id FROM orders WEHRE id = 1", "expected end of statement, found id", "id", "did you mean `WHERE` for `WEHRE`?");
+    check(
+        "SELECT id FROM orders WEHRE id = 1",
+        "expected end of statement, found id",
+        "id",
+        "did you mean `WHERE` for `WEHRE`?",
+    );
     check("SELECT (1", "expected ), found the end of the statement", "", "");
     check("SET x = 1", "SET is not a statement of Millstream", "SET", "");
     let found = "expected STREAM, TABLE, VIEW or MATERIALIZED VIEW after CREATE, found INDEX";
@@ -83,7 +99,7 @@ fn types_and_values() {
     let cast = "CAST one of them to the type of the other";
     check("SELECT customer + price FROM orders", "`+` cannot take VARCHAR and DOUBLE", "customer", cast);
     let called = "function `upper` cannot be called as upper(DOUBLE, BIGINT)";
-    check("SELECT upper(price, 1) FROM orders", called, "upper", "it is called as upper(String)");
+    check("SELECT upper(price, 1) FROM orders", called, "upper", "it is called as upper(VARCHAR)");
     check("SELECT CAST('abc' AS INT)", "cannot read 'abc' as INTEGER", "'abc'", "");
     check("SELECT 1 / 0", "division by zero", "", "");
     check("INSERT INTO orders VALUES (1)", "row 1 of VALUES has 1 values where 3 are expected", "", "");
@@ -91,13 +107,23 @@ fn types_and_values() {
     check("INSERT INTO customers VALUES (-1, 'x')", check_failed, "customers", "");
     let null = "table `customers`: column `name` is NULL in the row (id = 5, name = NULL)";
     check("INSERT INTO customers (id) VALUES (5)", null, "customers", "");
-    check("SELECT (SELECT x FROM (VALUES (1), (2)) t (x))", "a subquery that stands for one value gave more than one row", "", "aggregate it, or add a LIMIT 1 with an ORDER BY");
+    check(
+        "SELECT (SELECT x FROM (VALUES (1), (2)) t (x))",
+        "a subquery that stands for one value gave more than one row",
+        "",
+        "aggregate it, or add a LIMIT 1 with an ORDER BY",
+    );
 }
 
 #[test]
 fn what_cannot_be_changed() {
     let facts = "UPDATE: `orders` is a stream, whose events are facts and do not change";
-    check("UPDATE orders SET price = 1", facts, "orders", "keep what changes in a TABLE, or record a correction as a new event");
+    check(
+        "UPDATE orders SET price = 1",
+        facts,
+        "orders",
+        "keep what changes in a TABLE, or record a correction as a new event",
+    );
     check("DELETE FROM totals", "DELETE: `totals` is a materialized view, which its query alone changes", "totals", "");
     check("CREATE TABLE orders (a INT)", "there is a stream `orders` already", "orders", "");
     check("DROP STREAM orders", "`orders` is read by `totals`", "orders", "DROP ... CASCADE drops them too");
@@ -109,14 +135,22 @@ fn what_cannot_be_changed() {
 
 #[test]
 fn nothing_of_the_batch_engine_leaks() {
-    let leaks = ["DataFusion", "Error during planning", "Schema error", "This feature is not implemented", "Arrow error", "Utf8", "Float64", "Execution error"];
+    let leaks = [
+        "DataFusion",
+        "Error during planning",
+        "Schema error",
+        "This feature is not implemented",
+        "Arrow error",
+        "Utf8",
+        "Float64",
+        "Execution error",
+    ];
     for statement in [
         "SELECT customer * 2 FROM orders",
         "SELECT sum(customer) FROM orders",
         "SELECT id FROM orders WHERE price",
         "SELECT id FROM orders WHERE count(*) > 1",
         "SELECT id FROM orders ORDER BY 9",
-        "SELECT * FROM orders GROUP BY ALL WITH CUBE",
         "SELECT id FROM orders UNION SELECT id, name FROM customers",
         "SELECT id FROM orders, customers",
         "SELECT sum(sum(price)) FROM orders",
@@ -134,9 +168,10 @@ fn nothing_of_the_batch_engine_leaks() {
         "SELECT 127::TINYINT + 1::TINYINT",
         "SELECT 9223372036854775807 + 1",
     ] {
-        let (message, _, hint) = error(statement);
+        let run = Place::new().sql(&format!("{SETUP}{statement}"));
+        assert_eq!(run.code, 1, "{statement}: {}", run.out);
         for leak in leaks {
-            assert!(!message.contains(leak) && !hint.contains(leak), "{statement}: {message} ({hint})");
+            assert!(!run.err.contains(leak), "{statement}: {}", run.err);
         }
     }
 }

@@ -31,7 +31,7 @@ fn scripts_run_in_the_order_given_and_stop_at_the_first_error() {
     assert_eq!(run.ok(), "a\n1\nb\n2\nc\n3\n");
     let run = place.run(&["--format", "csv", "-c", "SELECT 1 AS a; SELECT x; SELECT 2 AS b", "-f", "b.sql"]);
     assert_eq!((run.out.as_str(), run.code), ("a\n1\n", 1));
-    assert!(run.err.starts_with("error: no column `x`\n  --> -c:1:25\n"), "{}", run.err);
+    assert!(run.err.starts_with("error: no column `x`\n  --> -c:1:23\n"), "{}", run.err);
 }
 
 #[test]
@@ -150,7 +150,8 @@ fn one_program_writes_and_others_read_beside_it() {
         .spawn()
         .unwrap();
     let mut input = holder.stdin.take().unwrap();
-    std::io::Write::write_all(&mut input, b"CREATE STREAM s (a INT); INSERT INTO s VALUES (1);\n.print ready\n").unwrap();
+    std::io::Write::write_all(&mut input, b"CREATE STREAM s (a INT); INSERT INTO s VALUES (1);\n.print ready\n")
+        .unwrap();
     let mut line = String::new();
     let mut output = std::io::BufReader::new(holder.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut output, &mut line).unwrap();
