@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 mod batch;
+mod wording;
 
 /// `Result` with Millstream's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -130,6 +131,15 @@ impl Error {
     pub fn with_place(mut self, place: Option<Place>) -> Self {
         if let Error::Input(e) | Error::Unsupported(e) = &mut self {
             e.place = e.place.or(place);
+        }
+        self
+    }
+
+    /// The same error without its place, which is one in another text than the user's.
+    #[must_use]
+    pub fn without_place(mut self) -> Self {
+        if let Error::Input(e) | Error::Unsupported(e) = &mut self {
+            e.place = None;
         }
         self
     }

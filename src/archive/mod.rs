@@ -94,11 +94,11 @@ impl Archive {
         let candidates = [folder.to_path_buf(), folder.join("archive")];
         match candidates.iter().find(|folder| Manifest::path(folder).exists()) {
             Some(folder) => Archive::open(folder, true),
-            None => Err(Error::input(format!(
-                "no archive in {}: expected {}",
-                folder.display(),
-                Manifest::path(folder).display()
-            ))),
+            None => Err(Error::Io {
+                context: format!("no archive in {}", folder.display()),
+                message: format!("there is no {}", Manifest::path(folder).display()),
+                kind: std::io::ErrorKind::NotFound,
+            }),
         }
     }
 
@@ -192,7 +192,7 @@ fn declare(manifest: &mut Manifest, dataset: &Dataset) {
 }
 
 /// A stream's name as the name of a folder: what is not a plain letter, digit, `-` or `_` becomes a point and two hexadecimal
-/// digits. Tools pass over folders that begin with a point or `_`, so those get an `s` before.
+/// digits. Tools pass over folders that begin with a point or `_`, so those get an `s` before; so does the manifest's name.
 fn folder_name(name: &str) -> String {
     /// Most file systems allow 255 bytes.
     const FOLDER_BYTES_MAX: usize = 200;
@@ -202,7 +202,8 @@ fn folder_name(name: &str) -> String {
     };
     let mut folder: String = name.bytes().map(escape).collect();
     folder.truncate(FOLDER_BYTES_MAX);
-    if folder.starts_with(['.', '_']) || folder.is_empty() { format!("s{folder}") } else { folder }
+    let taken = Manifest::path(Path::new("")).as_os_str().eq_ignore_ascii_case(&folder);
+    if folder.starts_with(['.', '_']) || folder.is_empty() || taken { format!("s{folder}") } else { folder }
 }
 
 fn set_mark(marks: &mut Vec<Mark>, mark: Mark) {

@@ -18,25 +18,28 @@ use super::Archive;
 use super::columns::{OFFSET_COLUMN, stored, with_ours};
 use super::manifest::DatasetEntry;
 use crate::error::{Error, Result};
+use crate::log::ObjectId;
 
 /// Where data sets go whose stream or table was dropped.
 const DROPPED_SCHEMA: &str = "dropped";
 
-/// Registers every data set of an archive under its name, after comparing every file with its checksum. Those that
-/// were dropped are in the schema `dropped`, by the name of their folder: several may have had one name.
+/// Registers every data set of an archive under its name, after comparing every file with its checksum. Those
+/// whose objects `system` lists are in the schema that it names. Those that were dropped are in the schema `dropped`, by the name of their
+/// folder: several may have had one name.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when a file is not what was written; whatever DataFusion says of a table.
-pub async fn register(ctx: &SessionContext, archive: &Archive) -> Result<()> {
+pub async fn register(ctx: &SessionContext, archive: &Archive, system: (&str, &[ObjectId])) -> Result<()> {
     archive.check_files()?;
     let manifest = archive.manifest();
-    if manifest.datasets.iter().any(|dataset| dataset.dropped) {
-        let catalog = ctx.copied_config().options().catalog.default_catalog.clone();
-        let catalog = ctx.catalog(&catalog).ok_or_else(|| Error::Internal(format!("no catalog `{catalog}`")))?;
-        catalog.register_schema(DROPPED_SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    let catalog = ctx.copied_config().options().catalog.default_catalog.clone();
+    let catalog = ctx.catalog(&catalog).ok_or_else(|| Error::Internal(format!("no catalog `{catalog}`")))?;
+    for schema in [DROPPED_SCHEMA, system.0] {
+        catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
     }
     for dataset in &manifest.datasets {
         let name = match dataset.dropped {
+            _ if system.1.contains(&dataset.id) => TableReference::partial(system.0, dataset.name.as_str()),
             false => TableReference::bare(dataset.name.as_str()),
             true => TableReference::partial(DROPPED_SCHEMA, dataset.folder.as_str()),
         };

@@ -281,7 +281,7 @@ async fn a_copied_archive_answers_sql() {
     for place in [copy.clone(), copy.join("archive")] {
         let archive = Archive::find(&place).unwrap();
         let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
-        register(&ctx, &archive).await.unwrap();
+        register(&ctx, &archive, ("system", &[])).await.unwrap();
         assert_eq!(
             query(&ctx, "SELECT n, _offset, _time FROM events WHERE _offset >= 4 ORDER BY _offset, n").await,
             "\
@@ -301,7 +301,7 @@ async fn a_copied_archive_answers_sql() {
         assert!(!plan.contains("SortExec"), "{plan}");
     }
     let error = Archive::find(&folder.path().join("none")).unwrap_err();
-    assert!(matches!(error, Error::Input(_)), "{error}");
+    assert!(matches!(error, Error::Io { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -322,7 +322,7 @@ async fn a_name_that_is_used_again_is_another_table() {
     catalog.push(dataset(7, "s", Kind::Stream, schema()));
     archive.add_segment(&segments[1], &catalog).unwrap();
     let ctx = SessionContext::new();
-    register(&ctx, &archive).await.unwrap();
+    register(&ctx, &archive, ("system", &[])).await.unwrap();
     assert!(query(&ctx, "SELECT n FROM s").await.contains("| 20 |"));
     let old = &archive.dataset(STREAM).unwrap().folder;
     assert!(query(&ctx, &format!("SELECT n FROM dropped.\"{old}\"")).await.contains("| 10 |"));

@@ -18,6 +18,9 @@ const COMMAND_LINE: &str = "-c";
 /// What errors call the text of a pipe.
 const STDIN: &str = "stdin";
 
+/// What some editors put before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Runs the scripts in order.
 pub fn run(shell: &mut Shell, scripts: &[Script]) -> Next {
     for script in scripts {
@@ -119,6 +122,10 @@ impl<R: BufRead> Lines<R> {
             if end.is_some() || taken == 0 {
                 break;
             }
+        }
+        if self.read == 0 && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+            self.read = BYTE_ORDER_MARK.len() as u64;
         }
         let before = self.read;
         self.read += bytes.len() as u64;

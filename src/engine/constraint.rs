@@ -127,7 +127,8 @@ fn false_rows(values: &BooleanArray) -> impl Iterator<Item = usize> {
 }
 
 fn bound(session: &SessionState, text: &str, schema: &DFSchema) -> Result<Expr> {
-    Binder::new(session, &NoNames).expression(parse_expression(text)?, schema)
+    let expression = parse_expression(text)?;
+    Binder::new(session, &NoNames).expression(expression, schema).map_err(Error::without_place)
 }
 
 /// The expressions of an object's DEFAULTs, by column, each of the column's type.

@@ -204,7 +204,10 @@ impl Parts<'_> {
                 ast::ColumnOption::PrimaryKey(_) => self.set_key(vec![at])?,
                 ast::ColumnOption::Check(check) => self.check(option.name.as_ref(), &check.expr),
                 other => {
-                    return Err(Error::unsupported(format!("column `{}`: {other}", schema.field(at).name())));
+                    return Err(Error::unsupported(format!(
+                        "column `{}`: {other} is not enforced",
+                        schema.field(at).name()
+                    )));
                 }
             }
         }

@@ -19,6 +19,7 @@ use super::show;
 use crate::error::{Error, Place, Result};
 use crate::sql::bind::Binder;
 use crate::sql::context::optimize_for_view;
+use crate::sql::expr::refuse_volatile;
 use crate::sql::parse::parse_query;
 use crate::sql::statement::CreateView;
 
@@ -103,6 +104,7 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
         names::rename(plan, create.columns.iter().map(String::as_str))
             .map_err(|e| Error::input(format!("view `{}`: {e}", create.name)))?
     };
+    refuse_volatile(&plan)?;
     let analyzed = optimize_for_view(session, crate::sql::canonical::canonical(plan)?).map_err(moved)?;
     let schema = view_schema(analyzed.schema())?;
     for field in schema.fields() {

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Kind, Object};
 use super::constraint::{Constraints, defaults};
+use super::literals::fit_values;
 use super::names::RowNames;
 use super::providers;
 use super::query::Runner;
@@ -58,8 +59,12 @@ impl Dml {
             }
             ast::Statement::Update(update) => {
                 refuse_returning(update.returning.is_some())?;
+                let mut assigned = HashSet::new();
                 for assignment in &mut update.assignments {
                     normalize_target(&mut assignment.target);
+                    if !assigned.insert(assignment.target.to_string()) {
+                        return Err(Error::input(format!("UPDATE sets column `{}` twice", assignment.target)));
+                    }
                 }
                 let (name, alias) = relation(&update.table.relation)?;
                 ("UPDATE", name, alias)
@@ -95,6 +100,7 @@ impl Dml {
                 )));
             }
         }
+        fit_values(&mut statement, &target)?;
         Ok(Dml { verb, target, statement, alias })
     }
 

@@ -18,6 +18,7 @@ mod define;
 mod dml;
 pub mod history;
 pub mod ingest;
+mod literals;
 mod names;
 pub mod offline;
 mod open;

@@ -3,58 +3,107 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::catalog::information_schema::InformationSchemaProvider;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 
+use super::catalog::REJECTS;
 use super::clock::now;
+use super::names::SYSTEM_SCHEMA;
 use super::query::{Cancel, Rows, Runner};
+use super::show;
 use super::threads::Threads;
 use crate::archive::{Archive, register};
 use crate::error::{Error, Result};
-use crate::sql::bind::{Binder, Names};
+use crate::sql::bind::{Binder, Names, unknown};
 use crate::sql::context::{at_time, session_state};
+use crate::sql::depth::with_stack;
+use crate::sql::locate::locate;
 use crate::sql::parse::parse;
-use crate::sql::statement::Statement;
+use crate::sql::statement::{Show, Statement};
+
+/// What Millstream writes itself, and where it is found.
+const SYSTEM: (&str, &[u32]) = (SYSTEM_SCHEMA, &[REJECTS]);
 
 /// The data sets of an archive.
-struct ArchiveNames(Arc<dyn SchemaProvider>);
+struct ArchiveNames {
+    context: SessionContext,
+    catalog: Arc<dyn CatalogProvider>,
+}
 
 impl Names for ArchiveNames {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let found = self.0.table(name).now_or_never();
-        Ok(found.ok_or_else(|| Error::Internal("a name in memory is looked up at once".into()))??)
+        self.system_table(crate::sql::SCHEMA, name)
+    }
+
+    fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if schema == "information_schema" {
+            let provider = InformationSchemaProvider::new(self.context.state().catalog_list().clone());
+            return at_once(provider.table(name));
+        }
+        match self.catalog.schema(schema) {
+            Some(schema) => at_once(schema.table(name)),
+            None => Ok(None),
+        }
     }
 
     fn all(&self) -> Vec<String> {
-        self.0.table_names()
+        let schema = self.catalog.schema(crate::sql::SCHEMA);
+        let mut names = schema.map_or_else(Vec::new, |schema| schema.table_names());
+        names.sort_unstable();
+        names
     }
 }
 
+/// What a lookup in memory finds.
+fn at_once(
+    lookup: impl Future<Output = datafusion::error::Result<Option<Arc<dyn TableProvider>>>>,
+) -> Result<Option<Arc<dyn TableProvider>>> {
+    let found = lookup.now_or_never();
+    Ok(found.ok_or_else(|| Error::Internal("a name in memory is looked up at once".into()))??)
+}
+
 /// Runs one query over an archive: the `archive` folder of a database, a copy of it, or the database's folder. Each
-/// stream and table is a table, with `_offset`, `_time` and, for tables, `_weight` beside the declared columns. Every
-/// file is compared with its checksum first.
+/// stream and table is a table, with `_offset`, `_time` and, for tables, `_weight` beside the declared columns. What
+/// was dropped is in the schema `dropped`, and `system.rejects` has the rows that were refused. Every file is compared
+/// with its checksum first. `SHOW TABLES` and `DESCRIBE` list what there is.
 ///
 /// # Errors
 /// When there is no archive, a file of it is damaged, or the query is wrong.
 pub fn query_archive(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> {
-    let Statement::Query(query) = parse(sql)? else {
-        return Err(Error::input("an archive can only be queried"));
-    };
+    with_stack(sql, || run(folder, sql, cancel)).map_err(|error| locate(error, sql))
+}
+
+fn run(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> {
+    let statement = parse(sql)?;
     let archive = Archive::find(folder)?;
     let partitions = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = Threads::start(partitions)?;
-    let session = at_time(&session_state(partitions)?, now());
-    let context = SessionContext::new_with_state(session);
-    let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
-    let catalog = MemoryCatalogProvider::new();
-    catalog.register_schema(crate::sql::SCHEMA, schema.clone())?;
-    context.register_catalog(crate::sql::CATALOG, Arc::new(catalog));
+    let context = SessionContext::new_with_state(session_state(partitions)?);
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    catalog.register_schema(crate::sql::SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    context.register_catalog(crate::sql::CATALOG, catalog.clone());
     let runner = |session| Runner::new(session, threads.handle().clone(), cancel.clone());
     let filled = context.clone();
-    runner(Arc::new(context.state())).run(async move { register(&filled, &archive).await })?;
+
+    runner(Arc::new(context.state())).run(async move { register(&filled, &archive, SYSTEM).await })?;
     let session = Arc::new(at_time(&context.state(), now()));
-    let plan = Binder::new(&session, &ArchiveNames(schema)).query(&query)?;
-    runner(session).collect(plan)
+    let names = ArchiveNames { context, catalog };
+    match statement {
+        Statement::Query(query) => {
+            let plan = Binder::new(&session, &names).query(&query)?;
+            runner(session).collect(plan)
+        }
+        Statement::Show(Show::Tables | Show::Streams) => {
+            show::texts(vec![("name", names.all().into_iter().map(Some).collect())])
+        }
+        Statement::Describe(name) => {
+            let table = names.table(&name)?.ok_or_else(|| unknown(&names, &name))?;
+            show::columns(&table.schema())
+        }
+        _ => Err(Error::unsupported("an archive can only be queried")
+            .with_hint("SELECT, SHOW TABLES and DESCRIBE need no database; open the database for anything else")),
+    }
 }

@@ -217,8 +217,11 @@ fn lock(options: &Options) -> Result<Option<File>> {
     let Some(path) = &options.path else { return Ok(None) };
     if options.read_only {
         if !path.is_dir() {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(Error::io("opening the database", path, &missing));
+            return Err(Error::Io {
+                context: format!("opening the database {}", path.display()),
+                message: "there is no such folder".into(),
+                kind: std::io::ErrorKind::NotFound,
+            });
         }
         return Ok(None);
     }

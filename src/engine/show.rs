@@ -90,9 +90,17 @@ pub(super) fn describe(database: &Database, name: &str) -> Result<Rows> {
     ])
 }
 
+/// The columns of a data set that was not declared here.
+pub(super) fn columns(schema: &Schema) -> Result<Rows> {
+    let fields = schema.fields();
+    texts(vec![
+        ("column", fields.iter().map(|f| Some(f.name().clone())).collect()),
+        ("type", fields.iter().map(|f| Some(type_name(f.data_type()))).collect()),
+    ])
+}
+
 /// A type as SQL writes it.
 pub(super) fn type_name(data_type: &DataType) -> String {
-    use arrow::datatypes::TimeUnit;
     let name = match data_type {
         DataType::Boolean => "BOOLEAN",
         DataType::Int8 => "TINYINT",
@@ -108,12 +116,16 @@ pub(super) fn type_name(data_type: &DataType) -> String {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR",
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTEA",
         DataType::Date32 => "DATE",
-        DataType::Time64(TimeUnit::Nanosecond) => "TIME",
-        DataType::Timestamp(TimeUnit::Nanosecond, None) => "TIMESTAMP",
-        DataType::Timestamp(TimeUnit::Nanosecond, Some(_)) => "TIMESTAMP WITH TIME ZONE",
+        DataType::Time32(_) | DataType::Time64(_) => "TIME",
+        DataType::Timestamp(_, None) => "TIMESTAMP",
+        DataType::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE",
         DataType::Interval(_) => "INTERVAL",
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
             return format!("DECIMAL({precision}, {scale})");
+        }
+        DataType::Struct(fields) => {
+            let field = |f: &Arc<Field>| format!("\"{}\" {}", f.name().replace('"', "\"\""), type_name(f.data_type()));
+            return format!("STRUCT<{}>", fields.iter().map(field).collect::<Vec<_>>().join(", "));
         }
         DataType::List(item) => return format!("{}[]", type_name(item.data_type())),
         other => return other.to_string(),

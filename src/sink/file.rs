@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::sql::parser::CopyToStatement;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -85,6 +85,7 @@ impl Target {
     /// # Errors
     /// When the file cannot be made.
     pub fn open(&self, schema: &SchemaRef) -> Result<Writer> {
+        self.check_types(schema)?;
         let mut name = self.path.file_name().map(|n| n.to_os_string()).unwrap_or_default();
         name.push(".partial");
         let temporary = self.path.with_file_name(name);
@@ -109,6 +110,40 @@ impl Target {
             }
         };
         Ok(Writer { target: self.path.clone(), temporary, format })
+    }
+}
+
+impl Target {
+    /// Refuses the types that the format has no form for.
+    fn check_types(&self, schema: &SchemaRef) -> Result<()> {
+        let has_form = |data_type: &DataType| match self.format.as_str() {
+            "csv" | "tsv" => !data_type.is_nested(),
+            "parquet" => !holds_interval(data_type),
+            _ => true,
+        };
+        match schema.fields().iter().find(|field| !has_form(field.data_type())) {
+            None => Ok(()),
+            Some(field) => {
+                let what = if field.data_type().is_nested() { "a nested value" } else { "an interval" };
+                Err(Error::unsupported(format!(
+                    "COPY: column `{}` holds {what}, which {} has no form for",
+                    field.name(),
+                    self.format
+                ))
+                .with_hint("copy to json, or CAST it to text"))
+            }
+        }
+    }
+}
+
+fn holds_interval(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Interval(_) => true,
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            holds_interval(item.data_type())
+        }
+        DataType::Struct(fields) => fields.iter().any(|field| holds_interval(field.data_type())),
+        _ => false,
     }
 }
 

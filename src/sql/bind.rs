@@ -90,16 +90,17 @@ impl<'a> Binder<'a> {
         let planner = SqlToRel::new_with_options(self, self.options);
         Ok(planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?)
     }
+}
 
-    fn unknown(&self, name: &str) -> Error {
-        let all = self.names.all();
-        let names: Vec<&str> = all.iter().map(String::as_str).collect();
-        let error = Error::input(format!("no stream, table or view `{name}`"));
-        match nearest(name, names.iter().copied()) {
-            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None if names.is_empty() => error.with_hint("there are none yet: CREATE STREAM or CREATE TABLE makes one"),
-            None => error.with_hint(format!("there are {}", list(&names))),
-        }
+/// The error for a name that there is not.
+pub fn unknown(names: &dyn Names, name: &str) -> Error {
+    let all = names.all();
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
+    let error = Error::input(format!("no stream, table or view `{name}`"));
+    match nearest(name, names.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None if names.is_empty() => error.with_hint("there are none yet: CREATE STREAM or CREATE TABLE makes one"),
+        None => error.with_hint(format!("there are {}", list(&names))),
     }
 }
 
@@ -111,7 +112,7 @@ impl ContextProvider for Binder<'_> {
         };
         match table? {
             Some(provider) => Ok(provider_as_source(provider)),
-            None => Err(self.unknown(&name.to_string()).into()),
+            None => Err(unknown(self.names, &name.to_string()).into()),
         }
     }
 

@@ -44,6 +44,8 @@ pub fn session_state(partitions: usize) -> Result<SessionState> {
     let options = config.options_mut();
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
+    // TIMESTAMP WITH TIME ZONE is a moment; without a zone here it would lose that.
+    options.execution.time_zone = Some("+00:00".into());
     options.execution.parquet.schema_force_view_types = false;
     let state = SessionStateBuilder::new()
         .with_config(config)

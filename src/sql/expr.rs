@@ -9,7 +9,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, Volatility};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
@@ -74,4 +74,17 @@ pub fn dependence(expr: &Expr) -> Result<Dependence> {
         ))
         .with_hint(format!("compute `{name}()` when inserting the row"))),
     }
+}
+
+/// Refuses a view's plan that calls a volatile function anywhere, even where the optimiser would drop the call.
+///
+/// # Errors
+/// As [`dependence`].
+pub fn refuse_volatile(plan: &LogicalPlan) -> Result<()> {
+    let mut found = Ok(());
+    plan.apply_with_subqueries(|node| {
+        found = node.expressions().iter().try_for_each(|expr| dependence(expr).map(|_| ()));
+        Ok(if found.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    found
 }

@@ -3,6 +3,8 @@
 //! Most of what is found wrong with a statement names its object in backquotes. The last of those names that the
 //! statement holds is where the caret goes.
 
+use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
+
 use super::split::{Token, token};
 use crate::error::{Error, Place, nearest};
 
@@ -29,6 +31,9 @@ const FIRST: [&str; 20] = [
     "FROM",
     "TABLE",
 ];
+
+/// Keywords of ours that the parser does not know.
+const OWN: [&str; 4] = ["STREAM", "SUBSCRIBE", "VERIFY", "CHECKPOINT"];
 
 /// Words that join the parts of a statement.
 const LATER: [&str; 32] = [
@@ -69,15 +74,21 @@ const LATER: [&str; 32] = [
 /// The error with its place in the statement, if it has none and names a word of it.
 pub fn locate(error: Error, text: &str) -> Error {
     let message = match &error {
-        Error::Input(e) | Error::Unsupported(e) if e.place.is_none() => e.message.clone(),
+        Error::Input(e) | Error::Unsupported(e) if e.place.is_none() => {
+            e.message.lines().next().unwrap_or_default().to_string()
+        }
         _ => return error,
     };
-    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let words = words(text);
-    let found = names.iter().rev().find_map(|name| {
-        let last = name.rsplit('.').next().unwrap_or(name);
-        words.iter().find(|word| word.is(name) || word.is(last))
-    });
+    let names = message.split('`').skip(1).step_by(2).collect::<Vec<_>>().into_iter().rev();
+    let texts = message.split('\'').skip(1).step_by(2);
+    let found = names
+        .map(|name| name.trim_end_matches("()"))
+        .find_map(|name| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            words.iter().find(|word| word.is(name) || word.is(last))
+        })
+        .or_else(|| texts.filter(|t| !t.is_empty()).find_map(|text| words.iter().find(|word| word.is_text(text))));
     error.with_place(found.map(|word| word.place))
 }
 
@@ -85,26 +96,30 @@ pub fn locate(error: Error, text: &str) -> Error {
 pub fn suggest(error: Error, text: &str) -> Error {
     let words = words(text);
     let Some(first) = words.first() else { return error };
-    if let Some(word) = slip(first.text, &FIRST) {
+    if let Some(word) = slip(first, &FIRST) {
         return error.with_hint(format!("did you mean `{word}`?"));
     }
     let Some(place) = error.place() else { return error };
-    let before = words.iter().take_while(|word| (word.place.line, word.place.column) <= (place.line, place.column));
+    // A misspelt keyword may have passed for an alias; the parser then stops at the word behind it.
+    let at = words.iter().position(|word| word.place == place);
     let near =
-        before.collect::<Vec<_>>().into_iter().rev().take(2).find_map(|word| Some((word, slip(word.text, &LATER)?)));
+        at.and_then(|at| words[at.saturating_sub(1)..=at].iter().rev().find_map(|w| Some((w, slip(w, &LATER)?))));
     match near {
         Some((word, meant)) => error.with_hint(format!("did you mean `{meant}` for `{}`?", word.text)),
         None => error,
     }
 }
 
-/// The keyword that a word misspells.
-fn slip<'a>(word: &str, keywords: &[&'a str]) -> Option<&'a str> {
-    let word = word.to_uppercase();
-    if keywords.contains(&word.as_str()) || word.len() < 2 { None } else { nearest(&word, keywords.iter().copied()) }
+/// The keyword that a word misspells, which is no keyword itself.
+fn slip<'a>(word: &Word<'_>, keywords: &[&'a str]) -> Option<&'a str> {
+    let upper = word.text.to_uppercase();
+    if ALL_KEYWORDS.binary_search(&upper.as_str()).is_ok() || OWN.contains(&upper.as_str()) {
+        return None;
+    }
+    nearest(&upper, keywords.iter().copied())
 }
 
-/// A name or a keyword of a statement.
+/// A name, a keyword or a text of a statement.
 struct Word<'a> {
     text: &'a str,
     place: Place,
@@ -120,6 +135,10 @@ impl Word<'_> {
             None => self.text.eq_ignore_ascii_case(name),
         }
     }
+
+    fn is_text(&self, text: &str) -> bool {
+        self.text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')) == Some(text)
+    }
 }
 
 fn words(text: &str) -> Vec<Word<'_>> {
@@ -128,7 +147,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
     while at < text.len() {
         let (token, length, _) = token(&text[at..]);
         let passed = &text[at..at + length];
-        if matches!(token, Token::Word | Token::QuotedName) {
+        if matches!(token, Token::Word | Token::QuotedName | Token::Text) {
             words.push(Word { text: passed, place });
         }
         match passed.rfind('\n') {
@@ -154,6 +173,8 @@ mod tests {
         assert_eq!(place("no column `t.nmae`", "UPDATE t SET nmae = 1"), Some((1, 14)));
         assert_eq!(place("`t` is read by `v`", "DROP TABLE 't', t"), Some((1, 17)));
         assert_eq!(place("no table `a\"b`", "DROP TABLE \"a\"\"b\""), Some((1, 12)));
+        assert_eq!(place("`random()` is volatile", "SELECT random()"), Some((1, 8)));
+        assert_eq!(place("cannot read 'x' as INTEGER", "SELECT 1 + 'x'"), Some((1, 12)));
         assert_eq!(place("division by zero", "SELECT 1 / 0"), None);
     }
 
@@ -167,6 +188,8 @@ mod tests {
         assert!(
             hint("CREATE MATERIALISED VIEW v AS SELECT 1").ends_with("did you mean `MATERIALIZED` for `MATERIALISED`?")
         );
-        assert!(!hint("SELECT a FROM t WHERE )").contains("did you mean"));
+        for other in ["SELECT a FROM orders WHERE )", "SELECT a FROM orders b c", "CREATE INDEX i ON t (a)"] {
+            assert!(!hint(other).contains("did you mean"), "{other}");
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod functions;
 pub mod locate;
 pub mod lower;
 pub mod parse;
+pub mod refuse;
 mod rules;
 pub mod split;
 pub mod statement;

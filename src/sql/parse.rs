@@ -6,13 +6,14 @@
 
 mod create;
 
-use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use super::locate::suggest;
+use super::refuse::refuse_ignored;
 use super::statement::{Explain, Show, Statement};
 use crate::error::{Error, Place, Result};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -142,18 +143,27 @@ impl StatementParser<'_> {
         let place = self.place();
         match self.parser.parse_statement()? {
             DfStatement::Statement(statement) => match *statement {
-                ast::Statement::Query(query) => Ok(Statement::Query(query)),
+                ast::Statement::Query(query) => {
+                    refuse_ignored(&query)?;
+                    Ok(Statement::Query(query))
+                }
                 ast::Statement::StartTransaction { .. } => Ok(Statement::Begin),
                 ast::Statement::Commit { .. } => Ok(Statement::Commit),
                 ast::Statement::Rollback { savepoint: None, .. } => Ok(Statement::Rollback),
                 change @ (ast::Statement::Insert(_) | ast::Statement::Update { .. } | ast::Statement::Delete(_)) => {
+                    refuse_ignored(&change)?;
                     Ok(Statement::Change(Box::new(change)))
                 }
                 _ => {
                     Err(Error::unsupported(format!("{first} is not a statement of Millstream")).with_place(Some(place)))
                 }
             },
-            DfStatement::CopyTo(copy) => Ok(Statement::Copy(Box::new(copy))),
+            DfStatement::CopyTo(copy) => {
+                if let CopyToSource::Query(query) = &copy.source {
+                    refuse_ignored(query)?;
+                }
+                Ok(Statement::Copy(Box::new(copy)))
+            }
             _ => Err(Error::unsupported(format!("{first} is not a statement of Millstream")).with_place(Some(place))),
         }
     }
@@ -178,6 +188,10 @@ impl StatementParser<'_> {
             ("VIEW", _) => {
                 self.words(1);
                 Ok(Statement::Explain(Explain::View(self.name()?)))
+            }
+            (word @ ("INSERT" | "UPDATE" | "DELETE" | "COPY" | "DROP"), _) => {
+                Err(Error::unsupported(format!("EXPLAIN takes a query or a view, not {word}"))
+                    .with_place(Some(self.place())))
             }
             _ => Ok(Statement::Explain(Explain::View(self.name()?))),
         }
@@ -222,6 +236,7 @@ pub fn normalize(ident: &ast::Ident) -> String {
 pub fn object_name(name: &ast::ObjectName) -> Result<String> {
     let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
     match parts.as_slice() {
+        [.., name] if name.is_empty() => Err(Error::input("a name cannot be empty")),
         [name] => Ok(name.clone()),
         [schema, name] if schema == super::SCHEMA => Ok(name.clone()),
         [catalog, schema, name] if catalog == super::CATALOG && schema == super::SCHEMA => Ok(name.clone()),

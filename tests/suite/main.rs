@@ -15,4 +15,5 @@ mod embed_statements;
 mod embed_support;
 mod embed_threads;
 mod oracle;
+mod shell;
 mod transcripts;

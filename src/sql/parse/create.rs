@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::{StatementParser, byte_at, normalize};
 use crate::error::{Error, Place, Result};
+use crate::sql::refuse::refuse_ignored;
 use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind, Statement};
 
 impl StatementParser<'_> {
@@ -85,7 +86,7 @@ impl StatementParser<'_> {
         let options = self.options()?;
         self.parser.parser.expect_keyword(Keyword::AS)?;
         let start = self.parser.parser.peek_token_ref().span.start;
-        self.parser.parser.parse_query()?;
+        refuse_ignored(&self.parser.parser.parse_query()?)?;
         let end = match &self.parser.parser.peek_token_ref().token {
             Token::EOF => self.text.len(),
             _ => byte_at(self.text, self.parser.parser.peek_token_ref().span.start),

@@ -1,0 +1,88 @@
+//! What VALUES and SET mean by the column that they are for: its DEFAULT, and numbers for DECIMAL columns, which are
+//! kept digit by digit.
+//!
+//! The batch engine reads `1234567890123456.7891` as a double, which has no room for it. Where such a number is given
+//! to a DECIMAL column as it stands, in VALUES or SET, it is handed on as text, which is cast without loss.
+
+use datafusion::sql::sqlparser::ast;
+
+use super::catalog::Object;
+use crate::error::Result;
+use crate::sql::parse::{normalize, parse_expression};
+
+/// Rewrites the values that a statement gives to columns of its target.
+///
+/// # Errors
+/// When a default cannot be parsed, which would be a bug.
+pub fn fit_values(statement: &mut ast::Statement, target: &Object) -> Result<()> {
+    match statement {
+        ast::Statement::Insert(insert) => {
+            let fields = target.schema.fields();
+            let columns: Vec<Option<usize>> = match insert.columns.is_empty() {
+                true => (0..fields.len()).map(Some).collect(),
+                false => insert.columns.iter().map(|name| column(target, name)).collect(),
+            };
+            let Some(ast::SetExpr::Values(values)) = insert.source.as_mut().map(|query| query.body.as_mut()) else {
+                return Ok(());
+            };
+            for row in &mut values.rows {
+                for (expr, column) in row.content.iter_mut().zip(&columns) {
+                    fit(expr, target, *column)?;
+                }
+            }
+        }
+        ast::Statement::Update(update) => {
+            for assignment in &mut update.assignments {
+                if let ast::AssignmentTarget::ColumnName(name) = &assignment.target {
+                    fit(&mut assignment.value, target, column(target, name))?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn column(target: &Object, name: &ast::ObjectName) -> Option<usize> {
+    let name = normalize(name.0.last()?.as_ident()?);
+    target.schema.index_of(&name).ok()
+}
+
+fn fit(expr: &mut ast::Expr, target: &Object, column: Option<usize>) -> Result<()> {
+    let Some(column) = column else { return Ok(()) };
+    if is_default(expr) {
+        *expr = match target.defaults.get(column).cloned().flatten() {
+            Some(text) => parse_expression(&text)?,
+            None => ast::Expr::value(ast::Value::Null),
+        };
+    }
+    if target.schema.field(column).data_type().is_decimal() {
+        as_text(expr);
+    }
+    Ok(())
+}
+
+/// The keyword, which the parser takes for a name.
+fn is_default(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
+}
+
+fn as_text(expr: &mut ast::Expr) {
+    let text = match &*expr {
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => digits(expr).map(|digits| format!("-{digits}")),
+        expr => digits(expr).map(str::to_string),
+    };
+    if let Some(text) = text {
+        *expr = ast::Expr::value(ast::Value::SingleQuotedString(text));
+    }
+}
+
+fn digits(expr: &ast::Expr) -> Option<&str> {
+    match expr {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) => Some(digits),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,71 @@
+//! Clauses that the batch engine reads past without a word, refused: an answer must not leave out what was asked.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{GroupByExpr, Query, SetExpr, TableFactor, Visit, Visitor};
+
+use crate::error::{Error, Result};
+
+/// Refuses a query with a clause that would be passed over.
+///
+/// # Errors
+/// [`Error::Unsupported`] that names the clause.
+pub fn refuse_ignored(statement: &impl Visit) -> Result<()> {
+    match statement.visit(&mut Ignored) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(clause) => Err(Error::unsupported(format!("`{clause}` is not supported"))),
+    }
+}
+
+struct Ignored;
+
+impl Visitor for Ignored {
+    type Break = &'static str;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
+        match query {
+            Query { locks, .. } if !locks.is_empty() => ControlFlow::Break("FOR"),
+            Query { for_clause: Some(_), .. } => ControlFlow::Break("FOR"),
+            Query { settings: Some(_), .. } => ControlFlow::Break("SETTINGS"),
+            Query { format_clause: Some(_), .. } => ControlFlow::Break("FORMAT"),
+            Query { body, .. } => match body.as_ref() {
+                SetExpr::Select(select) if has_modifiers(&select.group_by) => ControlFlow::Break("WITH"),
+                _ => ControlFlow::Continue(()),
+            },
+        }
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Self::Break> {
+        match table {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                ControlFlow::Break("TABLESAMPLE")
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// `GROUP BY ALL WITH ROLLUP` and the like.
+fn has_modifiers(group_by: &GroupByExpr) -> bool {
+    matches!(group_by, GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::parse::parse;
+
+    #[test]
+    fn what_would_be_passed_over_is_refused() {
+        for (text, clause) in [
+            ("SELECT * FROM t TABLESAMPLE (10)", "`TABLESAMPLE`"),
+            ("SELECT 1 FROM (SELECT * FROM t FOR UPDATE)", "`FOR`"),
+            ("CREATE VIEW v AS SELECT * FROM t TABLESAMPLE (10)", "`TABLESAMPLE`"),
+            ("SELECT a FROM t GROUP BY ALL WITH CUBE", "`WITH`"),
+            ("INSERT INTO t SELECT * FROM u FOR SHARE", "`FOR`"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.to_string().contains(clause), "{text}: {error}");
+        }
+        assert!(parse("SELECT * FROM t").is_ok());
+    }
+}

@@ -1,0 +1,151 @@
+//! The statements, as a script uses them.
+
+use super::Place;
+
+#[track_caller]
+fn gives(script: &str, expected: &str) {
+    assert_eq!(Place::new().sql(script).ok(), expected, "{script}");
+}
+
+const TABLE: &str =
+    "CREATE TABLE t (id INT PRIMARY KEY, a INT DEFAULT 7 CHECK (a >= 0), b TEXT NOT NULL DEFAULT 'x');\n";
+
+#[test]
+fn defaults_keys_and_changes() {
+    gives(
+        &format!(
+            "{TABLE}INSERT INTO t (id) VALUES (1); INSERT INTO t VALUES (2, DEFAULT, 'y'), (3, NULL, DEFAULT);
+             INSERT INTO t VALUES (1, 5, 'again'); UPDATE t SET a = a + 1, b = DEFAULT WHERE id = 1;
+             INSERT INTO t SELECT id + 10, a, b FROM t; DELETE FROM t WHERE id > 11; SELECT * FROM t ORDER BY id"
+        ),
+        "id,a,b\n1,6,x\n2,7,y\n3,,x\n11,6,x\n",
+    );
+}
+
+#[test]
+fn a_transaction_is_one_commit_or_none() {
+    gives(
+        &format!(
+            "{TABLE}CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM t;
+             BEGIN; INSERT INTO t (id) VALUES (1); INSERT INTO t (id) VALUES (2);
+             SELECT count(*) AS inside FROM t; COMMIT; SELECT * FROM v;
+             BEGIN; DELETE FROM t; SELECT count(*) AS inside FROM t; ROLLBACK; SELECT * FROM v"
+        ),
+        "inside\n2\nn\n2\ninside\n0\nn\n2\n",
+    );
+    let run = Place::new().sql(&format!(
+        "{TABLE}.bail off\nBEGIN; INSERT INTO t (id) VALUES (1); INSERT INTO t VALUES (2, -1, 'x'); CREATE VIEW v AS SELECT 1;
+         COMMIT; SELECT id FROM t; COMMIT; ROLLBACK"
+    ));
+    assert_eq!((run.out.as_str(), run.code), ("id\n1\n", 1));
+    for error in ["check `a >= 0` is not met", "CREATE is a commit of its own", "no transaction is open"] {
+        assert!(run.err.contains(error), "{error}: {}", run.err);
+    }
+    let place = Place::new();
+    place.run(&["db", "-c", TABLE, "-c", "BEGIN; INSERT INTO t (id) VALUES (1)"]).ok();
+    assert_eq!(place.run(&["db", "--format", "csv", "-c", "SELECT count(*) AS n FROM t"]).ok(), "n\n0\n");
+}
+
+#[test]
+fn views_over_views_are_replaced_and_dropped_with_care() {
+    let setup = "CREATE STREAM s (k TEXT, x INT); INSERT INTO s VALUES ('a', 1), ('a', 2), ('b', 5);
+        CREATE MATERIALIZED VIEW m AS SELECT k, sum(x) AS s FROM s GROUP BY k;
+        CREATE VIEW p AS SELECT * FROM m WHERE s > 3;
+        CREATE MATERIALIZED VIEW top (most) AS SELECT max(s) FROM p;\n";
+    gives(
+        &format!(
+            "{setup}SELECT * FROM top; CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT k, 10 * sum(x) AS s FROM s GROUP BY k;
+             SELECT * FROM top; SELECT * FROM p ORDER BY k; INSERT INTO s VALUES ('c', 9); SELECT * FROM top;
+             CREATE MATERIALIZED VIEW IF NOT EXISTS top AS SELECT 1; SELECT * FROM top; .print"
+        )
+        .replace(" .print", ""),
+        "most\n5\nmost\n50\nk,s\na,30\nb,50\nmost\n90\nmost\n90\n",
+    );
+    let run = Place::new().sql(&format!(
+        "{setup}.bail off\nDROP VIEW m; CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT k FROM s; SELECT * FROM top;
+         DROP MATERIALIZED VIEW m CASCADE; SHOW VIEWS; DROP VIEW IF EXISTS m; DROP VIEW m"
+    ));
+    assert_eq!((run.out.as_str(), run.code), ("most\n5\nname,kind,columns\n", 1));
+    for error in [
+        "`m` is read by `top`, `p`",
+        "`p` reads `m` and would no longer work: no column `s`",
+        "no stream, table or view `m`",
+    ] {
+        assert!(run.err.contains(error), "{error}: {}", run.err);
+    }
+}
+
+#[test]
+fn the_catalog_is_the_same_after_reopening() {
+    let place = Place::new();
+    let script = format!(
+        "{TABLE}CREATE STREAM \"S 1\" (a INT); CREATE MATERIALIZED VIEW v AS SELECT b, count(*) AS n FROM t GROUP BY b;
+         CREATE VIEW w AS SELECT * FROM v; CREATE MATERIALIZED VIEW x AS SELECT max(n) AS n FROM w; INSERT INTO t (id) VALUES (1), (2)"
+    );
+    place.feed(&["db"], script.as_bytes()).ok();
+    let list = "SHOW STREAMS; SHOW TABLES; SHOW VIEWS; DESCRIBE t; SHOW CREATE TABLE t; SELECT * FROM x; EXPLAIN v;
+        SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+    let first = place.run(&["db", "--format", "csv", "-c", list]).ok().to_string();
+    assert_eq!(place.run(&["db", "--format", "csv", "-c", list]).ok(), first);
+    for line in [
+        "S 1,a",
+        "\"t\",\"id, a, b\"",
+        "v,materialized view,\"b, n\"",
+        "id,INTEGER,NO,PRIMARY KEY,",
+        "a,INTEGER,YES,,7",
+        "b,VARCHAR,NO,,'x'",
+        "n\n2\n",
+        "S 1,BASE TABLE",
+        "w,VIEW",
+    ] {
+        let line = line.replace("\"t\"", "t");
+        assert!(first.contains(&line), "{line}: {first}");
+    }
+    let run = place.run(&["db", "--format", "csv", "-c", "VERIFY; INSERT INTO t VALUES (3, -1, 'x')"]);
+    assert!(run.code == 1 && run.err.contains("check `a >= 0`") && run.out.matches(",ok").count() == 2, "{run:?}");
+}
+
+#[test]
+fn now_in_a_view_is_the_time_of_the_commit() {
+    gives(
+        "CREATE STREAM s (a INT); CREATE MATERIALIZED VIEW v AS SELECT a, now() AS at FROM s;
+         INSERT INTO s VALUES (1), (2);
+         SELECT count(DISTINCT at) AS times, min(at) > now() - INTERVAL '1 minute' AND max(at) <= now() AS near FROM v",
+        "times,near\n1,true\n",
+    );
+}
+
+#[test]
+fn explain_has_its_forms() {
+    let place = Place::new();
+    let setup = "CREATE TABLE t (id INT PRIMARY KEY, b TEXT); CREATE MATERIALIZED VIEW v AS SELECT b, count(*) AS n FROM t GROUP BY b;";
+    let explain = |statement: &str| place.sql(&format!("{setup}{statement}")).ok().to_string();
+    for of_view in [
+        "EXPLAIN v",
+        "EXPLAIN VIEW v",
+        "EXPLAIN MATERIALIZED VIEW v",
+        "EXPLAIN CREATE MATERIALIZED VIEW w AS SELECT b, count(*) FROM t GROUP BY b",
+    ] {
+        let text = explain(of_view);
+        assert!(
+            text.starts_with("operator,facts,state_rows,state_bytes\n") && text.contains("Input table t,key (id)"),
+            "{text}"
+        );
+    }
+    assert!(explain("EXPLAIN SELECT * FROM v").contains("physical_plan"));
+    assert!(explain("EXPLAIN ANALYZE SELECT * FROM v").contains("metrics=["));
+    let run = place.sql(&format!("{setup}EXPLAIN INSERT INTO t VALUES (1, 'x')"));
+    assert!(run.err.starts_with("error: EXPLAIN takes a query or a view, not INSERT\n"), "{}", run.err);
+}
+
+#[test]
+fn a_failing_row_is_reported_by_its_view_alone_and_heals() {
+    let run = Place::new().sql(
+        ".bail off
+         CREATE TABLE t (id INT PRIMARY KEY, x INT); CREATE MATERIALIZED VIEW v AS SELECT id, 10 / x AS y FROM t;
+         CREATE MATERIALIZED VIEW w AS SELECT count(*) AS n FROM t;
+         INSERT INTO t VALUES (1, 5), (2, 0); SELECT * FROM v; SELECT * FROM w; DELETE FROM t WHERE id = 2; SELECT * FROM v",
+    );
+    assert_eq!((run.out.as_str(), run.code), ("n\n2\nid,y\n1,2\n", 1));
+    assert!(run.err.starts_with("error: view `v` cannot be read: division by zero"), "{}", run.err);
+}
