@@ -160,10 +160,10 @@ impl Case {
             relations.iter().map(|r| Source { name: r.name.clone(), columns: r.named() }).collect();
         let mut steps = Vec::new();
         let mut views = random.between(4, 7);
-        let mut commits = random.between(8, 14);
+        let mut commits = random.between(14, 22);
         while views + commits > 0 {
             // Most views come early; one that comes late is filled from history.
-            if views > 0 && (commits == 0 || random.percent(50)) {
+            if views > 0 && (commits == 0 || random.percent(35)) {
                 views -= 1;
                 let fallible = random.percent(25);
                 let depth = random.between(0, 2);

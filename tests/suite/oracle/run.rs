@@ -55,7 +55,6 @@ pub fn run(case: &Case, way: Way) -> Result<Tally, String> {
         Way::Stepwise => {
             let mut run = Run::new(case, Database::in_memory().unwrap());
             run.steps(way)?;
-            run.verify()?;
             Ok(run.tally)
         }
         Way::Grouped => {
