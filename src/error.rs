@@ -169,8 +169,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), c))
         .filter(|(distance, c)| {
-            let shorter = c.chars().count().min(name.chars().count());
-            *distance < shorter && *distance <= 1 + shorter / 4
+            let (a, b) = (c.chars().count(), name.chars().count());
+            *distance < a.max(b) && *distance <= 1 + a.min(b) / 4
         })
         .min()
         .map(|(_, c)| c)

@@ -48,7 +48,7 @@ fn its_errors_name_the_place() {
     assert_eq!(code, 1);
     assert!(error.contains("no column `c`\n  --> SQL:1:8\n   |\n 1 | SELECT c FROM s\n   |        ^\n"), "{error}");
     let (error, code) = query("SELECT * FROM st");
-    assert!(code == 1 && error.ends_with("hint: there are `s`, `t`\n"), "{error}");
+    assert!(code == 1 && error.ends_with("hint: did you mean `s`?\n"), "{error}");
     assert_eq!(query("DROP TABLE t").1, 1);
     assert_eq!(query("SELECT 1; SELECT 2").1, 1);
     let run = place.run(&["query", "nowhere", "SELECT 1"]);

@@ -165,10 +165,18 @@ fn nothing_of_the_batch_engine_leaks() {
         "WITH RECURSIVE r AS (SELECT 1) SELECT * FROM q",
         "SELECT date_trunc('eon', now())",
         "SELECT CAST('2024-13-01' AS DATE)",
-        "SELECT 127::TINYINT + 1::TINYINT",
-        "SELECT 9223372036854775807 + 1",
+        "SELECT now() + 1",
+        "SELECT rank() FROM orders",
+        "SELECT * FROM orders TABLESAMPLE (10)",
+        "SELECT * FROM orders FOR UPDATE",
+        "SELECT id FROM orders GROUP BY ALL WITH CUBE",
+        "SELECT max() FROM orders",
+        "INSERT INTO orders (id, id) VALUES (1, 2)",
+        "UPDATE customers SET id = 1, id = 2",
+        "SELECT a.* FROM orders",
     ] {
-        let run = Place::new().sql(&format!("{SETUP}{statement}"));
+        let rows = "INSERT INTO orders VALUES (1, 'ann', 2.5); INSERT INTO customers VALUES (1, 'ann');";
+        let run = Place::new().sql(&format!("{SETUP}{rows}{statement}"));
         assert_eq!(run.code, 1, "{statement}: {}", run.out);
         for leak in leaks {
             assert!(!run.err.contains(leak), "{statement}: {}", run.err);
