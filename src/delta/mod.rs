@@ -23,7 +23,7 @@ pub mod values;
 
 pub use consolidate::consolidate;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute;
 use arrow::datatypes::SchemaRef;
@@ -176,7 +176,12 @@ impl Delta {
     /// When Arrow cannot build the columns.
     pub fn take(&self, rows: &[u32]) -> Result<Delta> {
         let indices = UInt32Array::from(rows.to_vec());
-        Ok(Delta::new(compute::take_record_batch(&self.batch, &indices)?, self.weights.take(rows)))
+        let columns =
+            self.batch.columns().iter().map(|c| compute::take(c, &indices, None)).collect::<Result<_, _>>()?;
+        // Rows without columns are still so many rows.
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let batch = RecordBatch::try_new_with_options(self.schema(), columns, &options)?;
+        Ok(Delta::new(batch, self.weights.take(rows)))
     }
 
     /// The same change seen from the other side: what was inserted is deleted.

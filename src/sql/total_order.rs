@@ -19,7 +19,9 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, create_physical_sort_expr};
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 /// Rows in the order of `order`, whether or not anybody asks for it.
@@ -147,6 +149,11 @@ impl ExecutionPlan for TotalOrderExec {
 
     fn properties(&self) -> &Arc<PlanProperties> {
         self.sort.properties()
+    }
+
+    /// All rows together: a part of them has an order of its own.
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        self.sort.input_distribution_requirements()
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {

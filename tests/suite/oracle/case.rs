@@ -33,6 +33,14 @@ pub enum Step {
     },
     /// One change is a statement of its own, several are a transaction.
     Commit(Vec<Change>),
+    /// Drops a view; refused while others read it.
+    Drop {
+        name: String,
+    },
+    /// Seals and archives the log.
+    Checkpoint,
+    /// Closes the database and opens it again, where it is on disk.
+    Reopen,
 }
 
 #[derive(Debug, Clone)]
@@ -186,6 +194,14 @@ impl Case {
                         .retain(|c| !matches!(c, Change::InsertSelect { relation } if relations[*relation].is_stream));
                 }
                 steps.push(Step::Commit(changes));
+                match random.below(60) {
+                    0..4 => steps.push(Step::Reopen),
+                    4..6 => steps.push(Step::Checkpoint),
+                    6 if views < 4 => {
+                        steps.push(Step::Drop { name: format!("view{}", random.between(views, views + 1)) })
+                    }
+                    _ => {}
+                }
             }
         }
         Case { relations, steps }
@@ -197,6 +213,9 @@ impl Case {
         for step in &self.steps {
             match step {
                 Step::View { name, sql } => lines.push(format!("CREATE MATERIALIZED VIEW {name} AS {sql}")),
+                Step::Drop { name } => lines.push(format!("DROP MATERIALIZED VIEW {name}")),
+                Step::Checkpoint => lines.push("CHECKPOINT".into()),
+                Step::Reopen => lines.push("-- here the database is closed and opened again".into()),
                 Step::Commit(changes) if changes.len() == 1 => lines.push(changes[0].sql(&self.relations)),
                 Step::Commit(changes) => {
                     lines.push("BEGIN".into());
@@ -206,7 +225,7 @@ impl Case {
             }
         }
         lines.push("VERIFY".into());
-        lines.iter().map(|line| format!("{line};\n")).collect()
+        lines.iter().map(|line| format!("{line}{}\n", if line.starts_with("--") { "" } else { ";" })).collect()
     }
 
     /// Smaller cases: each leaves out one thing.
@@ -242,6 +261,7 @@ impl Case {
             let used = self.steps.iter().any(|s| match s {
                 Step::View { sql, .. } => sql.contains(&self.relations[at].name),
                 Step::Commit(changes) => changes.iter().any(|c| c.relation() == at),
+                Step::Drop { .. } | Step::Checkpoint | Step::Reopen => false,
             });
             if !used && at + 1 == self.relations.len() {
                 let mut case = self.clone();

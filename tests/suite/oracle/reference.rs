@@ -70,7 +70,7 @@ pub struct Reference {
     alone: SessionState,
     schema: Arc<MemorySchemaProvider>,
     /// Planned once, run often.
-    views: HashMap<String, Arc<dyn ExecutionPlan>>,
+    views: HashMap<String, (LogicalPlan, Arc<dyn ExecutionPlan>)>,
     runtime: Runtime,
 }
 
@@ -107,7 +107,9 @@ impl Reference {
     /// Adds a view.
     pub fn create_view(&mut self, name: &str, sql: &str) -> Result<()> {
         let plan = canonical(self.runtime.block_on(self.state.create_logical_plan(sql))?)?;
-        self.views.insert(name.into(), self.physical(&self.state.optimize(&plan)?)?);
+        let optimized = self.state.optimize(&plan)?;
+        let physical = self.physical(&optimized)?;
+        self.views.insert(name.into(), (optimized, physical));
         self.schema.register_table(name.into(), Arc::new(ViewTable::new(plan, Some(sql.into()))))?;
         self.view(name)?;
         Ok(())
@@ -129,7 +131,15 @@ impl Reference {
     /// The rows of a view: its query over the rows of the relations. One row's failure can fail the rows beside it, so
     /// that what counts is the query run row by row.
     pub fn view(&self, name: &str) -> Result<Bag> {
-        let plan = &self.views[name];
+        self.run_view(&self.views[name].1)
+    }
+
+    /// The same, planned anew: the batch engine's plans are not all fit to be run twice.
+    pub fn view_afresh(&self, name: &str) -> Result<Bag> {
+        self.run_view(&self.physical(&self.views[name].0)?)
+    }
+
+    fn run_view(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Bag> {
         if let Ok(batches) = self.run(&self.state, plan) {
             return Ok(bag(&batches));
         }

@@ -75,3 +75,27 @@ fn events_are_verified_row_by_row() {
         "INSERT INTO e VALUES (1, 0), (NULL, 3)",
     ]);
 }
+
+#[test]
+fn a_recomputed_node_takes_rows_without_columns() {
+    let database = verified(&[
+        "CREATE TABLE a (x BIGINT)",
+        "CREATE TABLE b (x BIGINT)",
+        "INSERT INTO b VALUES (1), (2)",
+        "CREATE MATERIALIZED VIEW v AS SELECT 0 AS c FROM b WHERE -1 NOT IN (SELECT x FROM a)",
+        "UPDATE b SET x = 3",
+        "DELETE FROM b WHERE x = 4",
+    ]);
+    assert_eq!(count(&database, "SELECT * FROM v"), 2);
+}
+
+#[test]
+fn a_total_order_is_one_of_all_rows() {
+    verified(&[
+        "CREATE TABLE a (x DOUBLE, y BIGINT)",
+        "CREATE TABLE b (y BIGINT)",
+        "INSERT INTO b VALUES (5)",
+        "CREATE MATERIALIZED VIEW v AS SELECT y, lead(x, 2) OVER (PARTITION BY x ORDER BY x) AS n \
+         FROM (SELECT x, y FROM a WHERE x > 0 UNION ALL SELECT 1.5 AS x, y FROM b) AS s",
+    ]);
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use millstream::{Database, Durability, Error, Options, Outcome, Session, Ticket};
+use millstream::{Database, Durability, Error, Options, Outcome, Subscription, Ticket, Update};
 
 use super::case::{Case, Change, Relation, Step};
 use super::reference::{Bag, Reference, bag, difference};
@@ -43,33 +43,31 @@ impl Tally {
 
 struct Run<'a> {
     case: &'a Case,
-    database: Database,
+    /// Nowhere only while it is closed.
+    database: Option<Database>,
+    folder: Option<tempfile::TempDir>,
     reference: Reference,
-    views: Vec<String>,
+    views: Vec<View>,
     tally: Tally,
+}
+
+struct View {
+    name: String,
+    /// What a subscriber has heard; nothing where the view has failed, since then there is nothing to hear.
+    heard: Option<(Subscription, Bag)>,
 }
 
 /// Runs a case; the error tells what was wrong.
 pub fn run(case: &Case, way: Way) -> Result<Tally, String> {
-    match way {
-        Way::Stepwise => {
-            let mut run = Run::new(case, Database::in_memory().unwrap());
-            run.steps(way)?;
-            Ok(run.tally)
-        }
-        Way::Grouped => {
-            let folder = tempfile::tempdir().unwrap();
-            let mut run = Run::new(case, open(folder.path()));
-            run.steps(way)?;
-            run.compare("at the end")?;
-            let Run { database, reference, views, tally, .. } = run;
-            database.close().map_err(|e| format!("closing: {e}"))?;
-            let mut run = Run { case, database: open(folder.path()), reference, views, tally };
-            run.compare("after opening again")?;
-            run.verify()?;
-            Ok(run.tally)
-        }
+    let mut run = Run::new(case, way);
+    run.steps(way)?;
+    if way == Way::Grouped {
+        run.compare("at the end")?;
+        run.reopen()?;
+        run.compare("after opening again")?;
+        run.verify()?;
     }
+    Ok(run.tally)
 }
 
 fn open(path: &Path) -> Database {
@@ -79,26 +77,36 @@ fn open(path: &Path) -> Database {
 }
 
 impl<'a> Run<'a> {
-    fn new(case: &'a Case, database: Database) -> Self {
-        let reference = Reference::new(&case.relations);
+    fn new(case: &'a Case, way: Way) -> Self {
+        let folder = (way == Way::Grouped).then(|| tempfile::tempdir().unwrap());
+        let database = folder.as_ref().map_or_else(|| Database::in_memory().unwrap(), |folder| open(folder.path()));
         for relation in &case.relations {
             database.execute(&relation.create()).unwrap();
         }
-        Run { case, database, reference, views: Vec::new(), tally: Tally::default() }
+        let reference = Reference::new(&case.relations);
+        Run { case, database: Some(database), folder, reference, views: Vec::new(), tally: Tally::default() }
+    }
+
+    fn database(&self) -> &Database {
+        self.database.as_ref().expect("it is open")
     }
 
     fn steps(&mut self, way: Way) -> Result<(), String> {
         let mut tickets: Vec<Ticket> = Vec::new();
-        let mut session = self.database.session();
         for (at, step) in self.case.steps.iter().enumerate() {
             match step {
-                Step::View { name, sql } => self.create_view(name, sql)?,
+                Step::View { name, sql } => self.create_view(name, sql, way)?,
+                Step::Drop { name } => self.drop_view(name)?,
                 Step::Commit(changes)
                     if way == Way::Grouped && changes.iter().all(|c| matches!(c, Change::Insert { .. })) =>
                 {
                     tickets.extend(self.append(changes)?);
                 }
-                Step::Commit(changes) => self.commit(&mut session, changes)?,
+                Step::Commit(changes) => self.commit(changes)?,
+                Step::Checkpoint => {
+                    self.database().execute("CHECKPOINT").map_err(|e| format!("CHECKPOINT: {e}"))?;
+                }
+                Step::Reopen => self.reopen()?,
             }
             if way == Way::Stepwise {
                 let when = format!("after step {at}");
@@ -114,11 +122,34 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn create_view(&mut self, name: &str, sql: &str) -> Result<(), String> {
-        let created = self.database.execute(&format!("CREATE MATERIALIZED VIEW {name} AS {sql}"));
+    fn reopen(&mut self) -> Result<(), String> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        self.views.iter_mut().for_each(|view| view.heard = None);
+        let database = self.database.take().expect("it is open");
+        database.close().map_err(|e| format!("closing: {e}"))?;
+        self.database = Some(open(folder.path()));
+        Ok(())
+    }
+
+    fn drop_view(&mut self, name: &str) -> Result<(), String> {
+        match self.database().execute(&format!("DROP MATERIALIZED VIEW {name}")) {
+            Ok(_) => self.views.retain(|view| view.name != name),
+            // There is none, or others read it.
+            Err(Error::Input(_)) => return Ok(()),
+            Err(error) => return Err(format!("DROP of {name} was refused: {error}")),
+        }
+        self.reference.drop_view(name);
+        Ok(())
+    }
+
+    fn create_view(&mut self, name: &str, sql: &str, way: Way) -> Result<(), String> {
+        let created = self.database().execute(&format!("CREATE MATERIALIZED VIEW {name} AS {sql}"));
         let expected = self.reference.create_view(name, sql);
         match (created, expected) {
-            (Ok(_), _) => self.views.push(name.into()),
+            (Ok(_), _) => {
+                let heard = (way == Way::Stepwise).then(|| self.database().subscribe(name).ok()).flatten();
+                self.views.push(View { name: name.into(), heard: heard.map(|heard| (heard, Bag::new())) });
+            }
             (Err(error), Ok(())) => return Err(format!("view {name} was refused: {error}\n  {sql}")),
             (
                 Err(error @ (Error::Internal(_) | Error::Io { .. } | Error::Corrupt { .. } | Error::Poisoned(_))),
@@ -140,7 +171,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn commit(&mut self, session: &mut Session, changes: &[Change]) -> Result<(), String> {
+    fn commit(&mut self, changes: &[Change]) -> Result<(), String> {
+        let mut session = self.database().session();
         let transaction = changes.len() > 1;
         if transaction {
             session.execute("BEGIN").map_err(|e| e.to_string())?;
@@ -172,7 +204,7 @@ impl<'a> Run<'a> {
         if batches.is_empty() {
             return Ok(None);
         }
-        self.database.append_all(batches).map(Some).map_err(|e| format!("append: {e}"))
+        self.database().append_all(batches).map(Some).map_err(|e| format!("append: {e}"))
     }
 
     fn compare(&mut self, when: &str) -> Result<(), String> {
@@ -182,7 +214,7 @@ impl<'a> Run<'a> {
 
     fn compare_relation(&self, when: &str, at: usize) -> Result<(), String> {
         let name = &self.case.relations[at].name;
-        let rows = self.database.query(&format!("SELECT * FROM {name}"));
+        let rows = self.database().query(&format!("SELECT * FROM {name}"));
         let rows = rows.map_err(|e| format!("{when}: {name} cannot be read: {e}"))?;
         let (expected, got) = (self.reference.relation(at), bag(&rows.batches));
         match expected == got {
@@ -192,21 +224,39 @@ impl<'a> Run<'a> {
     }
 
     fn compare_views(&mut self, when: &str) -> Result<(), String> {
-        for view in &self.views {
+        for view in &mut self.views {
             self.tally.comparisons += 1;
-            let got: Result<Bag, Error> = self.database.snapshot(view).map(|(_, rows)| bag(&rows.batches));
-            match (self.reference.view(view), got) {
-                (Ok(expected), Ok(got)) if expected == got => {}
+            let database = self.database.as_ref().expect("it is open");
+            let name = &view.name;
+            let got: Result<Bag, Error> = database.snapshot(name).map(|(_, rows)| bag(&rows.batches));
+            let mut expected = self.reference.view(name);
+            if !matches!((&expected, &got), (Ok(expected), Ok(got)) if expected == got) {
+                expected = self.reference.view_afresh(name);
+            }
+            match (expected, got) {
+                (Ok(expected), Ok(got)) if expected == got => {
+                    let Some((subscription, heard)) = &mut view.heard else { continue };
+                    hear(subscription, heard);
+                    if expected != *heard {
+                        return Err(format!(
+                            "{when}: what a subscriber heard of {name} differs\n{}",
+                            difference(&expected, heard)
+                        ));
+                    }
+                }
                 (Ok(expected), Ok(got)) => {
-                    return Err(format!("{when}: {view} differs\n{}", difference(&expected, &got)));
+                    return Err(format!("{when}: {name} differs\n{}", difference(&expected, &got)));
                 }
-                (Err(_), Err(Error::Input(_))) => self.tally.failures += 1,
+                (Err(_), Err(Error::Input(_))) => {
+                    view.heard = None;
+                    self.tally.failures += 1;
+                }
                 (Err(expected), Ok(got)) => {
-                    return Err(format!("{when}: {view} should fail ({expected}) and holds {got:?}"));
+                    return Err(format!("{when}: {name} should fail ({expected}) and holds {got:?}"));
                 }
-                (Ok(_), Err(error)) => return Err(format!("{when}: {view} fails: {error}")),
+                (Ok(_), Err(error)) => return Err(format!("{when}: {name} fails: {error}")),
                 (Err(expected), Err(error)) => {
-                    return Err(format!("{when}: {view} fails: {error}, where batch says {expected}"));
+                    return Err(format!("{when}: {name} fails: {error}, where batch says {expected}"));
                 }
             }
         }
@@ -215,7 +265,7 @@ impl<'a> Run<'a> {
 
     /// The engine's own comparison.
     fn verify(&mut self) -> Result<(), String> {
-        match self.database.execute("VERIFY") {
+        match self.database().execute("VERIFY") {
             Ok(Outcome::Verified { ok: true, .. }) => Ok(()),
             Ok(Outcome::Verified { rows, .. }) => {
                 let said: Bag = bag(&rows.batches)
@@ -229,4 +279,21 @@ impl<'a> Run<'a> {
             Err(error) => Err(format!("VERIFY refused: {error}")),
         }
     }
+}
+
+/// Adds up what a subscriber has been sent.
+fn hear(subscription: &mut Subscription, heard: &mut Bag) {
+    while let Some(update) = subscription.try_next() {
+        let (batch, weights) = match update {
+            Update::Snapshot { batch, .. } => (batch.clone(), vec![1; batch.num_rows()]),
+            Update::Delta { delta, .. } => (delta.batch.clone(), delta.weights.to_vec(delta.len())),
+            Update::Missed { from, to } => panic!("missed {from} to {to}"),
+        };
+        for (row, weight) in weights.into_iter().enumerate() {
+            for text in bag(&[batch.slice(row, 1)]).into_keys() {
+                *heard.entry(text).or_default() += weight;
+            }
+        }
+    }
+    heard.retain(|_, weight| *weight != 0);
 }
