@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
@@ -25,6 +26,11 @@ use crate::sql::context::session_state;
 
 /// The file whose lock makes a database's only writer.
 const LOCK_FILE: &str = "LOCK";
+/// How often the lock is tried. A process that is being started holds copies of all our files until it runs its own
+/// program, so a lock that was just given up may be held for a moment longer.
+const LOCK_TRIES: usize = 20;
+/// The time between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// How to open a database.
 #[derive(Debug, Clone)]
@@ -229,6 +235,12 @@ fn lock(options: &Options) -> Result<Option<File>> {
     let file = path.join(LOCK_FILE);
     let lock = File::options().create(true).truncate(false).write(true).open(&file);
     let lock = lock.map_err(|e| Error::io("opening", &file, &e))?;
+    for _ in 1..LOCK_TRIES {
+        if lock.try_lock().is_ok() {
+            return Ok(Some(lock));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Err(Error::Io {

@@ -35,6 +35,9 @@ const FIRST: [&str; 20] = [
 /// Keywords of ours that the parser does not know.
 const OWN: [&str; 4] = ["STREAM", "SUBSCRIBE", "VERIFY", "CHECKPOINT"];
 
+/// Shorter words are near to too many keywords.
+const SLIP_CHARACTERS_MIN: usize = 3;
+
 /// Words that join the parts of a statement.
 const LATER: [&str; 32] = [
     "FROM",
@@ -113,7 +116,8 @@ pub fn suggest(error: Error, text: &str) -> Error {
 /// The keyword that a word misspells, which is no keyword itself.
 fn slip<'a>(word: &Word<'_>, keywords: &[&'a str]) -> Option<&'a str> {
     let upper = word.text.to_uppercase();
-    if ALL_KEYWORDS.binary_search(&upper.as_str()).is_ok() || OWN.contains(&upper.as_str()) {
+    let short = upper.chars().count() < SLIP_CHARACTERS_MIN;
+    if short || ALL_KEYWORDS.binary_search(&upper.as_str()).is_ok() || OWN.contains(&upper.as_str()) {
         return None;
     }
     nearest(&upper, keywords.iter().copied())
