@@ -142,6 +142,13 @@ impl Core {
     }
 
     fn subscribe(&mut self, id: u32, capacity: usize) -> Result<Feed> {
+        let feed = Feed::new(capacity);
+        self.attach(id, feed.clone())?;
+        Ok(feed)
+    }
+
+    /// Gives a feed the rows of a view, and from now on its changes.
+    pub(super) fn attach(&mut self, id: u32, feed: Feed) -> Result<()> {
         let snapshot = self.snapshot(&[id])?;
         let rows =
             snapshot.rows.get(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
@@ -151,10 +158,9 @@ impl Core {
         let view =
             self.views.get_mut(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
         let batch = arrow::compute::concat_batches(&rows.schema, rows.chunks.iter().map(AsRef::as_ref))?;
-        let feed = Feed::new(capacity);
         feed.push(Update::Snapshot { offset: snapshot.offset, batch });
-        view.feeds.push(feed.clone());
-        Ok(feed)
+        view.feeds.push(feed);
+        Ok(())
     }
 
     fn explain(&mut self, id: u32) -> Result<Vec<ExplainLine>> {

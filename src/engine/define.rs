@@ -45,25 +45,50 @@ impl Core {
         let text = Ddl::encode(&entries)?;
         self.store.learn(&entries);
         self.store.append(Record::Statement(Statement { offset: tick.offset, time: tick.time, text }))?;
-        self.catalog = Arc::new(catalog);
+        let before = std::mem::replace(&mut self.catalog, Arc::new(catalog));
         self.tick = tick;
+        let mut listeners = Vec::new();
         for entry in entries {
             match entry {
-                Ddl::Drop(ids) => ids.iter().for_each(|id| self.remove(*id)),
+                Ddl::Drop(ids) => {
+                    for id in ids {
+                        let feeds = self.remove(id);
+                        listeners.extend(before.get(id).map(|object| (object.clone(), feeds)));
+                    }
+                }
                 Ddl::Create(object) => self.create(&object, &mut built)?,
             }
         }
         self.published_catalog.store(self.catalog.clone());
         // Time has passed: views over `now()` move.
         self.step(Outputs::new());
+        for (object, feeds) in listeners {
+            self.move_feeds(&object, feeds);
+        }
         Ok(tick.offset)
     }
 
-    fn remove(&mut self, id: u32) {
+    /// Takes an object out; returns who listened to it.
+    fn remove(&mut self, id: u32) -> Vec<Feed> {
         self.circuit.withdraw(id);
         self.tables.remove(&id);
-        if let Some(view) = self.views.remove(&id) {
-            view.feeds.iter().for_each(Feed::end);
+        self.views.remove(&id).map_or_else(Vec::new, |view| view.feeds)
+    }
+
+    /// Who listened to a view that was replaced by one with the same columns hears the new one's rows, and from there
+    /// its changes; for others it is the end.
+    fn move_feeds(&mut self, gone: &Object, feeds: Vec<Feed>) {
+        let heir = self.catalog.find(&gone.name).filter(|o| o.schema == gone.schema).map(|o| o.id);
+        for feed in feeds {
+            match heir {
+                Some(id) if self.views.contains_key(&id) => {
+                    // A view that cannot be read has no rows to go on from.
+                    if self.attach(id, feed.clone()).is_err() {
+                        feed.end();
+                    }
+                }
+                _ => feed.end(),
+            }
         }
     }
 

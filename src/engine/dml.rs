@@ -27,6 +27,7 @@ use crate::operators::project::batch as with_schema;
 use crate::sql::bind::{Binder, Names};
 use crate::sql::lower::nullable;
 use crate::sql::parse::{normalize, object_name};
+use crate::sql::refuse::is_values_with_subquery;
 
 /// What a statement changes, and what it must read to find out.
 pub struct Dml {
@@ -52,6 +53,10 @@ impl Dml {
                     ));
                 }
                 refuse_returning(insert.returning.is_some())?;
+                if insert.source.as_deref().is_some_and(is_values_with_subquery) {
+                    return Err(Error::unsupported("INSERT ... VALUES with a subquery")
+                        .with_hint("INSERT ... SELECT takes one: INSERT INTO t SELECT 1, (SELECT ...)"));
+                }
                 let ast::TableObject::TableName(name) = &insert.table else {
                     return Err(Error::unsupported("INSERT takes the name of a stream or table"));
                 };

@@ -132,15 +132,14 @@ impl Sources {
         Ok(())
     }
 
-    /// Blocks until the sources of some objects, or all sources, are at their end.
+    /// Blocks until all sources are at their end.
     ///
     /// # Errors
-    /// The first failure of a source, or [`Error::Cancelled`].
+    /// The first failure of a source that feeds one of `objects`, or of any source; or [`Error::Cancelled`].
     pub fn wait(&self, objects: Option<&[u32]>, cancel: &Cancel) -> Result<()> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let mut waited = running.iter().filter(|r| objects.is_none_or(|o| o.contains(&r.object)));
-            if waited.all(|r| r.finished.load(Ordering::Acquire)) {
+            if running.iter().all(|r| r.finished.load(Ordering::Acquire)) {
                 let mut waited = running.iter().filter(|r| objects.is_none_or(|o| o.contains(&r.object)));
                 return waited.find_map(|r| r.error.get()).map_or(Ok(()), Err);
             }
@@ -204,7 +203,7 @@ impl Feed {
         let fed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.feed(source.as_mut())));
         let fed = fed.unwrap_or_else(|_| Err(Error::Internal(format!("reading {} panicked", self.running.path))));
         if let Err(error) = fed {
-            tracing::error!(%error, stream = self.object.name, "a source has failed");
+            tracing::debug!(%error, stream = self.object.name, "a source has failed");
             self.running.error.set(error);
         }
         self.running.finished.store(true, Ordering::Release);

@@ -106,12 +106,25 @@ impl Session {
         with_stack(sql, || caught(PLANNING, || self.run(sql))).map_err(|error| locate(error, sql))
     }
 
+    /// Waits until all sources are at their end. One that failed stops a query of what it fed, and no other statement.
+    fn wait_for_sources(&self, statement: &Statement) -> Result<()> {
+        let reads = match statement {
+            Statement::Query(query) => {
+                let catalog = self.catalog();
+                let query = ast::Statement::Query(query.clone());
+                names::sources(&catalog, &names::reads(&catalog, query)?, true)
+            }
+            _ => Vec::new(),
+        };
+        self.database.inner().sources.wait(Some(&reads), &self.cancel)
+    }
+
     fn run(&mut self, sql: &str) -> Result<Outcome> {
         let span = tracing::debug_span!("execute", sql);
         let _entered = span.enter();
         let statement = parse(sql)?;
         if self.waits_for_sources && reads_rows(&statement) {
-            self.database.wait_for_sources(&self.cancel)?;
+            self.wait_for_sources(&statement)?;
         }
         let database = self.database.clone();
         match statement {

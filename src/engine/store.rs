@@ -103,7 +103,10 @@ impl Store {
         let manifest = archive.manifest();
         let (log, recovery) = Log::open(&folder.join(LOG_FOLDER), options, manifest.sealed_to)?;
         if recovery.cut_bytes > 0 {
-            tracing::warn!(bytes = recovery.cut_bytes, "the end of the log was never acknowledged and has been cut");
+            tracing::warn!(
+                bytes = recovery.cut_bytes,
+                "the end of the log is not whole, as after a crash or of damage to the last write, and has been cut"
+            );
         }
         let store = Store {
             segments: Arc::new(log.segments()),

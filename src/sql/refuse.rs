@@ -45,6 +45,22 @@ impl Visitor for Ignored {
     }
 }
 
+/// Whether a query is VALUES with a subquery among them, which the batch engine plans and then cannot run.
+pub fn is_values_with_subquery(query: &Query) -> bool {
+    let SetExpr::Values(values) = query.body.as_ref() else { return false };
+    values.visit(&mut Subqueries).is_break()
+}
+
+struct Subqueries;
+
+impl Visitor for Subqueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
 /// `GROUP BY ALL WITH ROLLUP` and the like.
 fn has_modifiers(group_by: &GroupByExpr) -> bool {
     matches!(group_by, GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty())
