@@ -160,10 +160,7 @@ impl<'a> Run<'a> {
             (Err(error), Err(_)) if self.reference.runs(sql) => {
                 return Err(format!("view {name} was refused: {error}, and runs in batch\n  {sql}"));
             }
-            (Err(error), Err(_)) => {
-                if std::env::var("ORACLE_REFUSED").is_ok() {
-                    eprintln!("refused: {error}: {sql}");
-                }
+            (Err(_), Err(_)) => {
                 self.tally.refused += 1;
                 self.reference.drop_view(name);
             }
