@@ -10,6 +10,7 @@ use millstream::{Cancel, Database, Subscription};
 use super::clock;
 use super::output::Output;
 use super::render::Failure;
+use super::report;
 
 /// How often the subscriptions are looked at, and the bar drawn.
 const TICK: Duration = Duration::from_millis(50);
@@ -51,6 +52,12 @@ impl Feed {
                 output.change(subscription.view(), change)?;
             }
         }
+        self.subscriptions.retain(|subscription| {
+            if subscription.has_ended() {
+                report::say(&format!("note: the subscription to `{}` has ended\n", subscription.view()));
+            }
+            !subscription.has_ended()
+        });
         Ok(any)
     }
 }

@@ -168,6 +168,13 @@ impl Subscription {
         self.schema.clone()
     }
 
+    /// Whether nothing more will come: the view was dropped or replaced by one with other columns, or the database is
+    /// closed.
+    pub fn has_ended(&self) -> bool {
+        let state = self.feed.lock();
+        state.ended && state.updates.is_empty() && state.missed.is_none()
+    }
+
     /// The next update, if one is there.
     pub fn try_next(&mut self) -> Option<Update> {
         self.feed.lock().pop()
