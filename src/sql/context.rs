@@ -17,11 +17,9 @@ use crate::error::Result;
 pub use crate::operators::recompute::at_time;
 
 /// Rules of the batch optimiser that make a view dearer to maintain.
-const RULES_DROPPED_FOR_VIEWS: [&str; 3] = [
+const RULES_DROPPED_FOR_VIEWS: [&str; 2] = [
     // Fuses LIMIT into Sort, where our top-k is recognised by the pair.
     "push_down_limit",
-    // Turns one operator with distinct state into two operators with state.
-    "single_distinct_aggregation_to_group_by",
     // Turns inner joins into semi joins, which keep more.
     "eliminate_join",
 ];
