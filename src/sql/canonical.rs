@@ -34,8 +34,9 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             Ok(Transformed::yes(LogicalPlan::Limit(Limit { input: sorted.into(), ..limit })))
         }
         LogicalPlan::Distinct(Distinct::On(on)) => {
-            let mut order =
+            let given =
                 on.sort_expr.unwrap_or_else(|| on.on_expr.iter().map(|e| e.clone().sort(true, false)).collect());
+            let mut order = once(given);
             add_ties(&mut order, on.input.schema());
             let on = DistinctOn::try_new(on.on_expr, on.select_expr, Some(order), on.input)?;
             Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
@@ -68,6 +69,7 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
                 Expr::AggregateFunction(AggregateFunction { func, mut params }) if is_order_sensitive(func.name()) => {
                     changed = true;
                     // DISTINCT values can be ordered by nothing but themselves.
+                    params.order_by = once(params.order_by);
                     if params.distinct {
                         let own: Vec<Expr> = params.args.iter().take(1).cloned().collect();
                         if params.order_by.is_empty() {
@@ -116,6 +118,13 @@ fn add(order: &mut Vec<SortExpr>, more: &[SortExpr]) {
             order.push(sort.clone());
         }
     }
+}
+
+/// The order without expressions that it has already: the batch engine panics over them.
+fn once(order: Vec<SortExpr>) -> Vec<SortExpr> {
+    let mut distinct = Vec::with_capacity(order.len());
+    add(&mut distinct, &order);
+    distinct
 }
 
 /// Every column that can be ordered, ascending, NULL last.
