@@ -109,3 +109,27 @@ fn a_total_order_is_one_of_all_rows() {
          FROM (SELECT x, y FROM a WHERE x > 0 UNION ALL SELECT 1.5 AS x, y FROM b) AS s",
     ]);
 }
+
+#[test]
+fn the_two_zeros_are_two_distinct_values_whatever_stands_beside() {
+    let database = verified(&[
+        "CREATE STREAM e (k BIGINT, x DOUBLE)",
+        "CREATE MATERIALIZED VIEW alone AS SELECT count(DISTINCT x) AS n FROM e",
+        "CREATE MATERIALIZED VIEW beside AS SELECT count(DISTINCT x) AS n, avg(x) AS m FROM e",
+        "CREATE MATERIALIZED VIEW grouped AS SELECT k, count(DISTINCT x) AS n FROM e GROUP BY k",
+        "INSERT INTO e VALUES (1, CAST('0' AS DOUBLE)), (1, CAST('-0' AS DOUBLE))",
+    ]);
+    for source in ["alone", "beside", "grouped", "(SELECT count(DISTINCT x) AS n FROM e)"] {
+        assert_eq!(count(&database, &format!("SELECT * FROM {source} AS s WHERE n = 2")), 1, "{source}");
+    }
+}
+
+#[test]
+fn an_order_may_name_a_column_twice() {
+    verified(&[
+        "CREATE TABLE a (x BIGINT, y TEXT)",
+        "INSERT INTO a VALUES (1, 'b'), (1, 'a')",
+        "CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (x) x, y FROM a ORDER BY x, x",
+        "CREATE MATERIALIZED VIEW w AS SELECT last_value(y ORDER BY x, x DESC) AS y FROM a",
+    ]);
+}
