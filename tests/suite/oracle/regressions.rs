@@ -20,16 +20,6 @@ fn count(database: &Database, query: &str) -> usize {
 }
 
 #[test]
-fn a_distinct_aggregate_tells_zeros_apart() {
-    let query = "SELECT count(DISTINCT x) AS n FROM a";
-    let view = format!("CREATE MATERIALIZED VIEW v AS {query}");
-    let zeros = "INSERT INTO a VALUES (0.0), (CAST('-0' AS DOUBLE))";
-    let database = verified(&["CREATE STREAM a (x DOUBLE)", &view, zeros]);
-    let of = |sql: &str| database.query(&format!("SELECT * FROM ({sql}) WHERE n = 2")).unwrap().len();
-    assert_eq!((of("SELECT n FROM v"), of(query)), (1, 1));
-}
-
-#[test]
 fn a_false_join_condition_stays_above_a_global_aggregate() {
     let database = verified(&[
         "CREATE TABLE a (x BIGINT)",
