@@ -4,6 +4,7 @@
 //! log/00000000000000000001.log   sealed: may be archived, then removed
 //! log/00000000000000004711.log   sealed
 //! log/00000000000000009001.log   active: frames are appended here
+//! log/SYNCED                     how much of the active one is durable
 //!
 //! append (one frame for a group of commits) ── sync (durable) ── ... ── seal ── archive ── remove
 //! ```
@@ -15,6 +16,7 @@ mod frame;
 mod record;
 mod recover;
 mod segment;
+mod synced;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use segment::{FORMAT_VERSION, Records, Segment};
 
 pub(crate) use disk::{DiskFile, create_folder, list, remove, rename, sync_folder};
 use segment::PushError;
+use synced::{Synced, SyncedFile};
 
 use crate::error::{Error, Result};
 
@@ -77,6 +80,8 @@ pub struct Log {
     next: Offset,
     /// Bytes of the active segment's file that are known durable.
     synced: u64,
+    /// Where that is noted; `None` in memory and when reading only.
+    note: Option<SyncedFile>,
     /// Why nothing more is accepted.
     poison: Option<String>,
     scratch: Vec<u8>,
@@ -101,10 +106,12 @@ impl Log {
             segments,
             next: recovery.last_offset + 1,
             synced: 0,
+            note: None,
             poison: None,
             scratch: Vec::new(),
         };
         if !log.options.read_only {
+            log.note = Some(SyncedFile::open(folder)?);
             log.activate()?;
         }
         Ok((log, recovery))
@@ -118,6 +125,7 @@ impl Log {
             segments: vec![Arc::new(Segment::in_memory(1))],
             next: 1,
             synced: 0,
+            note: None,
             poison: None,
             scratch: Vec::new(),
         }
@@ -245,19 +253,24 @@ impl Log {
             // Whole frames that a killed process left may not have reached the disk; from here on they are vouched for.
             file.sync()?;
         }
-        self.synced = self.active().bytes();
-        Ok(())
+        self.note_synced(self.active().bytes())
+    }
+
+    fn note_synced(&mut self, bytes: u64) -> Result<()> {
+        self.synced = bytes;
+        match &self.note {
+            Some(note) => note.write(Synced { segment: self.active().first_offset(), bytes }),
+            None => Ok(()),
+        }
     }
 
     fn sync_now(&mut self) -> Result<()> {
         let end = self.active().bytes();
-        if self.synced < end
-            && let Some(file) = self.active().file()
-        {
-            file.sync().map_err(|error| self.poisoned(error))?;
+        if self.synced == end {
+            return Ok(());
         }
-        self.synced = end;
-        Ok(())
+        let synced = self.active().file().map_or(Ok(()), DiskFile::sync);
+        synced.and_then(|()| self.note_synced(end)).map_err(|error| self.poisoned(error))
     }
 
     fn finish(&mut self) -> Result<()> {

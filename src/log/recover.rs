@@ -1,9 +1,10 @@
 //! Opening the log after any end: the commits before the first damage, or a refusal.
 //!
-//! Every frame says how much of its file was durable when it was written. So damage at position `p` is one of two:
+//! Every frame says how much of its file was durable when it was written, and the note beside the segments says it of
+//! the last ones. So damage at position `p` is one of two:
 //!
 //! ```text
-//! synced bytes were damaged   a later header says synced_to > p, or the segment was closed after p,
+//! synced bytes were damaged   a later header or the note says synced_to > p, or the segment was closed after p,
 //!                             or another segment follows: Error::Corrupt, and nothing is altered
 //! the end was never synced    all else: nobody was told that those commits are durable; they are cut off
 //! ```
@@ -15,8 +16,9 @@ use super::disk::{self, DiskFile};
 use super::frame::{ALIGNMENT, HEADER_BYTES, Header, Kind, Place};
 use super::record::Offset;
 use super::segment::{
-    FORMAT_VERSION, Found, FrameReader, SEGMENT_HEADER_BYTES, Segment, Shape, header_bytes, parse_header,
+    FORMAT_VERSION, Found, FrameReader, SEGMENT_HEADER_BYTES, Segment, Shape, header_bytes, parse_header, segment_path,
 };
+use super::synced::{self, Synced};
 use crate::error::{Error, Result};
 
 /// What opening a log found.
@@ -41,6 +43,8 @@ struct Damage {
 
 /// Opens the segments that hold commits after `from`, and removes older ones unless `read_only`.
 pub(super) fn open_segments(folder: &Path, read_only: bool, from: Offset) -> Result<(Vec<Arc<Segment>>, Recovery)> {
+    // Read before the files' lengths, which only grow: beside a writer, the note of now may be ahead of them.
+    let note = Synced::read(folder)?;
     let files: Vec<(Offset, PathBuf)> =
         disk::list(folder)?.into_iter().filter_map(|path| Some((first_offset(&path)?, path))).collect();
     let mut segments = Vec::new();
@@ -56,7 +60,7 @@ pub(super) fn open_segments(folder: &Path, read_only: bool, from: Offset) -> Res
             let reason = format!("commits {} to {} before it are missing", recovery.last_offset + 1, first - 1);
             return Err(Error::corrupt(path, 0, reason));
         }
-        let segment = open_segment(path, *first, next, read_only, &mut recovery)?;
+        let segment = open_segment(path, *first, next, note, read_only, &mut recovery)?;
         if segment.last_offset() <= from && *first <= from {
             leftovers.push(path);
             continue;
@@ -65,6 +69,12 @@ pub(super) fn open_segments(folder: &Path, read_only: bool, from: Offset) -> Res
         recovery.last_time = segment.last_time().or(recovery.last_time);
         segments.push(Arc::new(segment));
     }
+    if let Some(note) = note.filter(|note| note.segment > recovery.last_offset && note.bytes > SEGMENT_HEADER_BYTES)
+        && segments.iter().all(|segment| segment.first_offset() != note.segment)
+    {
+        let reason = format!("the file is gone, though {} bytes of it were durable", note.bytes);
+        return Err(refused_by_note(&segment_path(folder, note.segment), 0, &reason));
+    }
     if !read_only && !leftovers.is_empty() {
         leftovers.into_iter().try_for_each(|path| disk::remove(path))?;
         disk::sync_folder(folder)?;
@@ -72,10 +82,16 @@ pub(super) fn open_segments(folder: &Path, read_only: bool, from: Offset) -> Res
     Ok((segments, recovery))
 }
 
+fn refused_by_note(path: &Path, position: u64, reason: &str) -> Error {
+    let note = synced::path(path.parent().unwrap_or(path));
+    Error::corrupt(path, position, format!("{reason} (remove {} to open what is intact)", note.display()))
+}
+
 fn open_segment(
     path: &Path,
     first: Offset,
     next: Option<Offset>,
+    note: Option<Synced>,
     read_only: bool,
     recovery: &mut Recovery,
 ) -> Result<Segment> {
@@ -94,6 +110,10 @@ fn open_segment(
             }
             None => {}
         }
+    } else if let Some(note) = note.filter(|note| note.covers(first, damage.as_ref().map_or(length, |d| d.position))) {
+        let (at, reason) = damage.map_or((length, "the file ends here".into()), |d| (d.position, d.reason));
+        let reason = format!("{reason}, though {} bytes of it were durable", note.bytes);
+        return Err(refused_by_note(path, at, &reason));
     } else if let Some(damage) = damage {
         if is_synced(&file, first, damage.position, length)? {
             return Err(Error::corrupt(path, damage.position, damage.reason));

@@ -109,12 +109,13 @@ fn a_flipped_bit_of_a_closed_database_is_refused_or_harmless() {
 }
 
 #[test]
-fn a_flipped_bit_of_a_log_is_refused_or_ends_it() {
+fn a_flipped_bit_of_a_log_that_was_not_closed_is_refused_or_harmless() {
     let (image, states) = crashed(4 << 10);
+    let last = &states[states.len() - 1..];
     let paths = files(&image.path().join("log"));
     spread(&paths, TRYING, |path, place| {
         let found = flipped(path, place, || Database::open_with(read_only(image.path())).and_then(|db| content(&db)));
-        assert_refused_or(&states, found, path, place);
+        assert_refused_or(last, found, path, place);
     });
 }
 
@@ -130,7 +131,7 @@ fn a_writer_alters_nothing_of_a_damaged_database() {
         bytes[place as usize] ^= 1 << (place % 8);
         fs::write(&damaged, &bytes).unwrap();
         match Database::open(copied.path()) {
-            Ok(db) => assert_refused_or(&states, content(&db), path, place),
+            Ok(db) => assert_refused_or(&states[states.len() - 1..], content(&db), path, place),
             Err(_) => {
                 refused += 1;
                 assert_eq!(fs::read(&damaged).unwrap(), bytes, "{} byte {place}: altered", path.display());
@@ -145,10 +146,18 @@ fn a_writer_alters_nothing_of_a_damaged_database() {
 #[test]
 fn a_log_cut_anywhere_is_a_prefix_of_the_commits() {
     let (image, states) = crashed(64 << 20);
-    let path = files(&image.path().join("log")).remove(0);
+    let path = only_segment(&image);
     let intact = fs::read(&path).unwrap();
+    let note = image.path().join("log/SYNCED");
+    let synced = fs::read(&note).unwrap();
     spread(std::slice::from_ref(&path), TRYING, |path, length| {
         fs::write(path, &intact[..length as usize]).unwrap();
+        // All of it was synced, and the log knows.
+        fs::write(&note, &synced).unwrap();
+        let error = Database::open_with(read_only(image.path())).map(drop).unwrap_err();
+        assert!(matches!(&error, Error::Corrupt { file, .. } if file == path), "cut to {length}: {error}");
+        // A power cut that took the bytes took the note of them too.
+        fs::remove_file(&note).unwrap();
         let db = Database::open_with(read_only(image.path())).unwrap_or_else(|e| panic!("cut to {length}: {e}"));
         // Not even the streams may be left.
         if db.relations().len() == 3 {
@@ -165,7 +174,8 @@ fn a_log_cut_anywhere_is_a_prefix_of_the_commits() {
 #[test]
 fn a_cut_log_takes_new_commits() {
     let (image, states) = crashed(64 << 20);
-    let path = files(&image.path().join("log")).remove(0);
+    let path = only_segment(&image);
+    fs::remove_file(image.path().join("log/SYNCED")).unwrap();
     let length = fs::metadata(&path).unwrap().len();
     fs::File::options().write(true).open(&path).unwrap().set_len(length - 3).unwrap();
     let db = Database::open(image.path()).unwrap();
@@ -224,6 +234,10 @@ fn the_program_says_what_is_damaged_and_exits_with_3() {
     }
     let (code, out, error) = told(&["--format", "csv"]);
     assert!(code == Some(0) && out.ends_with("36\n") && error.is_empty(), "{error}");
+}
+
+fn only_segment(image: &tempfile::TempDir) -> PathBuf {
+    image.path().join("log/00000000000000000001.log")
 }
 
 /// The files of a database as a crash leaves them, and what was there after each commit.

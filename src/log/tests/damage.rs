@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, BinaryArray, RecordBatch};
 
 use super::{SOME, file, open, open_read_only, up_to, write_some};
 use crate::error::{Error, Result};
+use crate::log::synced;
 use crate::log::testing::{content, one, rows};
 use crate::log::{DiskFile, Log, Offset, Record, Recovery, Segment};
 
@@ -93,6 +94,72 @@ fn a_flipped_bit_in_an_unsynced_end_costs_only_that_end() {
         Err(Error::Corrupt { .. }) => assert!((position as u64) < vouched, "byte {position} was not synced"),
         Err(other) => panic!("byte {position}: {other}"),
     });
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_what_was_synced_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(folder.path()).unwrap();
+    write_some(&mut log, true);
+    // As the program's crash leaves it.
+    drop(log);
+    let path = file(folder.path(), 1);
+    let bytes = fs::read(&path).unwrap();
+    for position in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&path, &flipped).unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert!(matches!(&error, Error::Corrupt { file, .. } if *file == path), "byte {position}: {error}");
+        assert_eq!(fs::read(&path).unwrap(), flipped, "byte {position}: altered");
+    }
+    for length in 0..bytes.len() {
+        fs::write(&path, &bytes[..length]).unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert!(matches!(&error, Error::Corrupt { file, .. } if *file == path), "cut to {length}: {error}");
+    }
+    fs::remove_file(&path).unwrap();
+    let error = open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("00000000000000000001.log: damaged at byte 0: the file is gone"), "{error}");
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(content(&open(folder.path()).unwrap().0.segments()), SOME);
+}
+
+#[test]
+fn a_damaged_note_of_what_was_synced_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(folder.path()).unwrap();
+    write_some(&mut log, true);
+    drop(log);
+    let path = synced::path(folder.path());
+    let bytes = fs::read(&path).unwrap();
+    for position in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&path, &flipped).unwrap();
+        assert_eq!(content(&open_read_only(folder.path()).unwrap().0.segments()), SOME);
+        fs::write(&path, &bytes[..position]).unwrap();
+        assert_eq!(content(&open_read_only(folder.path()).unwrap().0.segments()), SOME);
+    }
+    // A writer makes a new one.
+    let (log, _) = open(folder.path()).unwrap();
+    drop(log);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn frames_behind_what_was_synced_may_be_torn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(folder.path()).unwrap();
+    let ends = write_some(&mut log, true);
+    log.append(one(7, 70)).unwrap();
+    drop(log);
+    let path = file(folder.path(), 1);
+    let length = fs::metadata(&path).unwrap().len();
+    fs::File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
+    let (log, recovery) = open(folder.path()).unwrap();
+    assert_eq!(content(&log.segments()), SOME);
+    assert_eq!(recovery.cut_bytes, length - 1 - ends.last().unwrap().0);
 }
 
 #[test]
