@@ -1,4 +1,4 @@
-//! COPY ... TO 'file': rows to CSV, JSON lines or Parquet.
+//! COPY ... TO 'file': rows to CSV, JSON or Parquet.
 //!
 //! The file appears under its name once it is whole.
 
@@ -13,6 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use super::text::{Delimited, Failure, Objects};
 use crate::error::{Error, Result, nearest};
 
 const FORMATS: [&str; 5] = ["csv", "tsv", "json", "ndjson", "parquet"];
@@ -35,9 +36,8 @@ pub struct Writer {
 }
 
 enum Format {
-    Csv(Box<arrow::csv::Writer<BufWriter<File>>>),
-    Lines(arrow::json::LineDelimitedWriter<BufWriter<File>>),
-    Array(arrow::json::ArrayWriter<BufWriter<File>>),
+    Delimited { file: BufWriter<File>, how: Delimited, schema: SchemaRef },
+    Objects { file: BufWriter<File>, objects: Objects, is_array: bool, is_empty: bool },
     Parquet(Box<ArrowWriter<BufWriter<File>>>),
 }
 
@@ -73,8 +73,8 @@ impl Target {
         }
         let format = format.unwrap_or_default();
         if !FORMATS.contains(&format.as_str()) {
-            return Err(Error::input(format!("COPY: no format `{format}` for {}", path.display()))
-                .with_hint("the formats are csv, tsv, json (one object a line), ndjson and parquet"));
+            return Err(Error::input(format!("COPY: no format `{format}` for '{}'", path.display()))
+                .with_hint("the formats are csv, tsv, json (one array), ndjson (one object a line) and parquet"));
         }
         let delimiter = delimiter.unwrap_or(if format == "tsv" { b'\t' } else { b',' });
         Ok(Target { path, format, header, delimiter })
@@ -90,16 +90,18 @@ impl Target {
         name.push(".partial");
         let temporary = self.path.with_file_name(name);
         let file = File::create(&temporary).map_err(|e| Error::io("writing", &self.path, &e))?;
-        let file = BufWriter::new(file);
+        let mut file = BufWriter::new(file);
         let format = match self.format.as_str() {
             "csv" | "tsv" => {
-                let writer = arrow::csv::WriterBuilder::new().with_header(self.header).with_delimiter(self.delimiter);
-                let mut writer = writer.build(file);
-                writer.write(&RecordBatch::new_empty(schema.clone()))?;
-                Format::Csv(Box::new(writer))
+                let how = Delimited::quoted(char::from(self.delimiter), "");
+                if self.header {
+                    how.header(&mut file, schema).map_err(|failure| text_error(&self.path, failure))?;
+                }
+                Format::Delimited { file, how, schema: schema.clone() }
             }
-            "json" => Format::Array(arrow::json::ArrayWriter::new(file)),
-            "ndjson" => Format::Lines(arrow::json::LineDelimitedWriter::new(file)),
+            format @ ("json" | "ndjson") => {
+                Format::Objects { file, objects: Objects::new(schema), is_array: format == "json", is_empty: true }
+            }
             _ => {
                 let compression = Compression::ZSTD(ZstdLevel::default());
                 let properties = WriterProperties::builder().set_compression(compression).build();
@@ -154,9 +156,22 @@ impl Writer {
     /// When the disk is full, or the format has no form for a type.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.format {
-            Format::Csv(writer) => Ok(writer.write(batch)?),
-            Format::Lines(writer) => Ok(writer.write(batch)?),
-            Format::Array(writer) => Ok(writer.write(batch)?),
+            Format::Delimited { file, how, schema } => {
+                how.rows(file, schema, batch).map_err(|failure| text_error(&self.target, failure))
+            }
+            Format::Objects { file, objects, is_array, is_empty } => {
+                let written = objects.rows(batch, |object| {
+                    let first = std::mem::replace(is_empty, false);
+                    file.write_all(match (*is_array, first) {
+                        (true, true) => b"[",
+                        (true, false) => b",\n",
+                        (false, true) => b"",
+                        (false, false) => b"\n",
+                    })?;
+                    Ok(file.write_all(object)?)
+                });
+                written.map_err(|failure| text_error(&self.target, failure))
+            }
             Format::Parquet(writer) => writer.write(batch).map_err(|e| parquet_error(&self.target, &e)),
         }
     }
@@ -169,14 +184,16 @@ impl Writer {
         let target = self.target;
         let io = |e: std::io::Error| Error::io("writing", &target, &e);
         let buffer = match self.format {
-            Format::Csv(writer) => writer.into_inner(),
-            Format::Lines(mut writer) => {
-                writer.finish()?;
-                writer.into_inner()
-            }
-            Format::Array(mut writer) => {
-                writer.finish()?;
-                writer.into_inner()
+            Format::Delimited { file, .. } => file,
+            Format::Objects { mut file, is_array, is_empty, .. } => {
+                let end: &[u8] = match (is_array, is_empty) {
+                    (true, true) => b"[]\n",
+                    (true, false) => b"]\n",
+                    (false, true) => b"",
+                    (false, false) => b"\n",
+                };
+                file.write_all(end).map_err(io)?;
+                file
             }
             Format::Parquet(writer) => writer.into_inner().map_err(|e| parquet_error(&target, &e))?,
         };
@@ -192,6 +209,13 @@ fn parse_bool(key: &str, value: &str) -> Result<bool> {
         "true" | "on" | "1" => Ok(true),
         "false" | "off" | "0" => Ok(false),
         _ => Err(Error::input(format!("COPY: {key} is true or false, not '{value}'"))),
+    }
+}
+
+fn text_error(path: &Path, failure: Failure) -> Error {
+    match failure {
+        Failure::Io(error) => Error::io("writing", path, &error),
+        Failure::Value(error) => error,
     }
 }
 

@@ -4,23 +4,23 @@
 //! Rows --Style--> table | csv | tsv | json | ndjson | markdown | line
 //! ```
 //!
-//! Every format writes the same cell texts ([`cell`]); they differ in what stands between them.
+//! Every format writes the same cell texts; they differ in what stands between them.
 
 mod cell;
-mod delimited;
-mod json;
 mod line;
 mod markdown;
 mod table;
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use clap::ValueEnum;
-use millstream::{Error, Rows};
+use millstream::Rows;
+use millstream::sink::text::{self, Delimited, Objects};
 
 pub use cell::on_one_line;
+pub use millstream::sink::text::Failure;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -83,26 +83,6 @@ impl Style {
     }
 }
 
-/// What stops a result from being written.
-pub enum Failure {
-    /// The place it is written to.
-    Io(io::Error),
-    /// The values.
-    Value(Error),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Failure::Io(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Value(error)
-    }
-}
-
 /// Whether the column names are written before the rows; a continued result has them already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
@@ -116,10 +96,9 @@ pub enum Header {
 pub fn write(out: &mut dyn Write, rows: &Rows, style: &Style, header: Header) -> Result<(), Failure> {
     match style.format {
         Format::Table => table::write(out, rows, style),
-        Format::Csv => delimited::csv(out, rows, style.null(), header),
-        Format::Tsv => delimited::tsv(out, rows, style.null(), header),
-        Format::Json => json::array(out, rows),
-        Format::Ndjson => json::lines(out, rows),
+        Format::Csv => delimited(out, rows, &Delimited::quoted(',', style.null()), header),
+        Format::Tsv => delimited(out, rows, &Delimited::escaped(style.null()), header),
+        Format::Json | Format::Ndjson => objects(out, rows, style.format),
         Format::Markdown => markdown::write(out, rows, style.null()),
         Format::Line => line::write(out, rows, style.null()),
     }
@@ -136,15 +115,34 @@ fn for_each_row(
     batches: &[RecordBatch],
     mut each: impl FnMut(Vec<Option<String>>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    for batch in batches {
-        let columns = schema.fields().iter().zip(batch.columns());
-        let mut cells =
-            columns.map(|(f, c)| cell::Cells::new(f, c.as_ref())).collect::<millstream::Result<Vec<_>>>()?;
-        for row in 0..batch.num_rows() {
-            each(cells.iter_mut().map(|c| c.text(row)).collect())?;
-        }
+    batches.iter().try_for_each(|batch| text::for_each_row(schema, batch, &mut each))
+}
+
+fn delimited(out: &mut dyn Write, rows: &Rows, how: &Delimited, header: Header) -> Result<(), Failure> {
+    if header == Header::Shown {
+        how.header(out, &rows.schema)?;
     }
-    Ok(())
+    rows.batches.iter().try_for_each(|batch| how.rows(out, &rows.schema, batch))
+}
+
+/// One array of objects, or one object on each line.
+fn objects(out: &mut dyn Write, rows: &Rows, format: Format) -> Result<(), Failure> {
+    let (begin, between, end): (&[u8], &[u8], &[u8]) = match format {
+        Format::Json => (b"[", b",\n", b"]\n"),
+        _ => (b"", b"\n", b""),
+    };
+    let (objects, last) = (Objects::new(&rows.schema), count(&rows.batches));
+    let mut written = 0;
+    out.write_all(begin)?;
+    for batch in &rows.batches {
+        objects.rows(batch, |object| {
+            written += 1;
+            out.write_all(object)?;
+            let is_last = written == last && format == Format::Json;
+            Ok(out.write_all(if is_last { b"" } else { between })?)
+        })?;
+    }
+    Ok(out.write_all(end)?)
 }
 
 #[cfg(test)]

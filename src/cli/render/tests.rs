@@ -169,7 +169,7 @@ fn odd_values() {
 "
         .trim_start()
     );
-    assert!(show(&odd, Format::Ndjson).starts_with("{\"f\":null,\"e\":\"\\u001b[31m\"}\n{\"f\":-0.0,"));
+    assert!(show(&odd, Format::Ndjson).starts_with("{\"f\":\"NaN\",\"e\":\"\\u001b[31m\"}\n{\"f\":-0.0,"));
     let unknown = rows(vec![("u", Arc::new(NullArray::new(1)))]);
     assert_eq!(show(&unknown, Format::Line), "u = NULL\n");
     assert_eq!(show(&unknown, Format::Ndjson), "{\"u\":null}\n");
