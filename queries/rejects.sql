@@ -22,6 +22,7 @@ SELECT regexp_replace(reason, '''.*''', '...') AS reason, count(*) AS rows
 FROM system.rejects
 GROUP BY 1
 ORDER BY 1;
+SELECT position, reason, text FROM system.rejects WHERE reason LIKE 'check%' ORDER BY position;
 
 -- Rejected rows are a stream like any other: views can be made over them.
 CREATE MATERIALIZED VIEW complaints AS SELECT object, count(*) AS rows FROM system.rejects GROUP BY object;

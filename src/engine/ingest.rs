@@ -10,8 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Int64Array, RecordBatch, StringArray};
 use crossbeam_channel::Sender;
 use datafusion::execution::session_state::SessionState;
 use serde::{Deserialize, Serialize};
@@ -23,8 +22,7 @@ use super::query::{Cancel, FirstError};
 use super::request::{Change, Commit, Committed, Pending, Request};
 use super::table::TableChange;
 use crate::error::{Error, Result};
-use crate::operators::eval::show_row;
-use crate::source::{self, Chunk, Mark, Reject, Source};
+use crate::source::{self, Chunk, Mark, Reject, Source, Target};
 
 /// Chunks of one source that may be on their way to the log.
 const CHUNKS_AHEAD: usize = 2;
@@ -80,6 +78,8 @@ struct Running {
     finished: AtomicBool,
     dropped: AtomicBool,
     error: FirstError,
+    /// Why it could not be opened again.
+    lost: Option<Error>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -102,23 +102,12 @@ impl Sources {
             return Ok(());
         }
         let schema = crate::sql::lower::nullable(&object.schema);
-        let source = source::open(&object.options, &schema, progress.and_then(|p| p.mark).as_ref())?;
-        let running = Arc::new(Running {
-            object: object.id,
-            stream: object.name.clone(),
-            path: source.name().to_string(),
-            total_bytes: source.total_bytes(),
-            rows: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            finished: AtomicBool::new(false),
-            dropped: AtomicBool::new(false),
-            error: FirstError::default(),
-            thread: Mutex::new(None),
-        });
+        let constraints = Constraints::new(session, object)?;
+        let target = Target { schema, refused: Arc::new(move |batch| constraints.refused(batch)) };
+        let source = source::open(&object.options, target, progress.and_then(|p| p.mark).as_ref())?;
+        let running = Arc::new(Running::new(object, source.name(), source.total_bytes()));
         let feed = Feed {
             object: object.clone(),
-            constraints: Constraints::new(session, object)?,
             engine: engine.clone(),
             sources: self.clone(),
             running: running.clone(),
@@ -130,6 +119,15 @@ impl Sources {
         *running.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         self.running.lock().unwrap_or_else(PoisonError::into_inner).push(running);
         Ok(())
+    }
+
+    /// Lists a source that could not be opened again. What was read of it is in the log, and can be used: no
+    /// statement fails for it.
+    pub fn lost(&self, object: &Object, error: Error) {
+        let path = object.options.get("path").map_or("", String::as_str);
+        let source = Running { lost: Some(error), ..Running::new(object, path, None) };
+        source.finished.store(true, Ordering::Release);
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(source));
     }
 
     /// Blocks until all sources are at their end.
@@ -163,7 +161,7 @@ impl Sources {
                 bytes: r.bytes.load(Ordering::Relaxed),
                 total_bytes: r.total_bytes,
                 finished: r.finished.load(Ordering::Acquire),
-                error: r.error.get(),
+                error: r.error.get().or_else(|| r.lost.clone()),
             })
             .collect()
     }
@@ -188,10 +186,28 @@ impl Sources {
     }
 }
 
+impl Running {
+    fn new(object: &Object, path: &str, total_bytes: Option<u64>) -> Running {
+        Running {
+            object: object.id,
+            stream: object.name.clone(),
+            path: path.to_string(),
+            total_bytes,
+            rows: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            finished: AtomicBool::new(false),
+            dropped: AtomicBool::new(false),
+            error: FirstError::default(),
+            lost: None,
+            thread: Mutex::new(None),
+        }
+    }
+}
+
 /// One source's thread.
 struct Feed {
     object: Arc<Object>,
-    constraints: Constraints,
     engine: Sender<Request>,
     sources: Arc<Sources>,
     running: Arc<Running>,
@@ -244,20 +260,7 @@ impl Feed {
     }
 
     fn commit(&self, chunk: Chunk) -> Result<Commit> {
-        let Chunk { mut batch, mut rejects, mark, .. } = chunk;
-        let refused = self.constraints.refused(&batch)?;
-        if !refused.is_empty() {
-            let bad: std::collections::HashSet<usize> = refused.iter().map(|(row, _)| *row).collect();
-            let good = (0..batch.num_rows()).filter(|row| !bad.contains(row)).map(|row| row as u32);
-            let first = mark.position.rows.saturating_sub((batch.num_rows() + rejects.len()) as u64);
-            rejects.extend(refused.into_iter().map(|(row, reason)| Reject {
-                file: mark.file.clone(),
-                position: first + row as u64 + 1,
-                reason,
-                text: show_row(&batch, row),
-            }));
-            batch = take_record_batch(&batch, &UInt32Array::from_iter_values(good))?;
-        }
+        let Chunk { batch, rejects, mark, .. } = chunk;
         self.running.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         self.running.rejected.fetch_add(rejects.len() as u64, Ordering::Relaxed);
         let object = self.object.id;

@@ -145,8 +145,8 @@ impl Inner {
             let progress = marks.iter().find(|(id, _)| *id == object.id).map(|(_, text)| text.as_str());
             let session = self.view_session.load();
             if let Err(error) = self.sources.start(object, progress, &session, &self.engine) {
-                // The file may be gone; what was read of it is in the log, and can be used.
                 tracing::warn!(%error, stream = object.name, "a source cannot be resumed");
+                self.sources.lost(object, error);
             }
         }
     }

@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::{self, CastOptions, can_cast_types};
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, TimeUnit};
 
+use super::Target;
 use crate::error::{Error, Result};
 
 /// What a message quotes of the input is cut to this many characters.
@@ -27,11 +28,11 @@ const FLOAT_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Rows that are not rows of the schema, with the reason.
 pub(super) type Faults = BTreeMap<usize, String>;
 
-/// The rows of `raw` as rows of `schema`; `None` is a column that the input does not have.
-pub(super) fn conform(raw: &[Option<ArrayRef>], rows: usize, schema: &SchemaRef) -> Result<(RecordBatch, Faults)> {
+/// The rows of `raw` as rows of the target; `None` is a column that the input does not have.
+pub(super) fn conform(raw: &[Option<ArrayRef>], rows: usize, target: &Target) -> Result<(RecordBatch, Faults)> {
     let mut faults = Faults::new();
     let mut columns = Vec::with_capacity(raw.len());
-    for (raw, field) in raw.iter().zip(schema.fields()) {
+    for (raw, field) in raw.iter().zip(target.schema.fields()) {
         let column = match raw {
             Some(raw) => convert(raw, field.data_type())?,
             None => arrow::array::new_null_array(field.data_type(), rows),
@@ -52,7 +53,18 @@ pub(super) fn conform(raw: &[Option<ArrayRef>], rows: usize, schema: &SchemaRef)
         columns = columns.iter().map(|column| compute::filter(column, &keep)).collect::<Result<_, _>>()?;
     }
     let count = RecordBatchOptions::new().with_row_count(Some(rows - faults.len()));
-    Ok((RecordBatch::try_new_with_options(schema.clone(), columns, &count)?, faults))
+    let batch = RecordBatch::try_new_with_options(target.schema.clone(), columns, &count)?;
+    let refused = (target.refused)(&batch)?;
+    if refused.is_empty() {
+        return Ok((batch, faults));
+    }
+    let places: Vec<usize> = (0..rows).filter(|row| !faults.contains_key(row)).collect();
+    let mut keep = vec![true; places.len()];
+    for (row, reason) in refused {
+        keep[row] = false;
+        faults.insert(places[row], reason);
+    }
+    Ok((compute::filter_record_batch(&batch, &BooleanArray::from(keep))?, faults))
 }
 
 fn note_unconverted(raw: &ArrayRef, column: &ArrayRef, field: &Field, faults: &mut Faults) {
@@ -233,7 +245,7 @@ mod tests {
     fn read(to: DataType, texts: &[&str]) -> Vec<String> {
         let schema = Arc::new(Schema::new(vec![Field::new("c", to, true)]));
         let raw = text_column(StringArray::from(texts.to_vec()));
-        let (batch, faults) = conform(&[Some(raw)], texts.len(), &schema).unwrap();
+        let (batch, faults) = conform(&[Some(raw)], texts.len(), &Target::from(&schema)).unwrap();
         let mut good = 0..batch.num_rows();
         (0..texts.len())
             .map(|row| match faults.get(&row) {
@@ -311,7 +323,8 @@ mod tests {
     #[test]
     fn missing_values_of_not_null_columns_are_faults() {
         let schema = Arc::new(Schema::new(vec![Field::new("c", DataType::Utf8, false)]));
-        let (batch, faults) = conform(&[Some(text_column(vec![Some("a"), None].into()))], 2, &schema).unwrap();
+        let (batch, faults) =
+            conform(&[Some(text_column(vec![Some("a"), None].into()))], 2, &Target::from(&schema)).unwrap();
         assert_eq!(batch.num_rows(), 1);
         assert_eq!(faults[&1], "column `c` is NOT NULL and the row has no value for it");
     }

@@ -1,7 +1,7 @@
 //! CSV: records of fields between delimiters. Columns are found by the names of the header, else by their order.
 
 use arrow::array::{ArrayRef, StringBuilder};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::DataType;
 
 use super::convert::{can_convert, conform, is_text, refuse, text_column};
 use super::csv_header::{by_name, dialect, header};
@@ -9,7 +9,7 @@ use super::fields::{Cut, Dialect, Field};
 use super::file::{Block, Reader};
 use super::input::{CHUNK_BYTES, Input, RECORD_BYTES_MAX};
 use super::options::{Format, Options};
-use super::{Position, Reject, reject_text};
+use super::{Position, Reject, Target, reject_text};
 use crate::error::Result;
 
 /// Reads one CSV file.
@@ -22,7 +22,7 @@ pub(super) struct CsvReader {
     columns: Vec<Option<usize>>,
     /// Fields of a record.
     width: usize,
-    schema: SchemaRef,
+    target: Target,
     batch_rows: usize,
     position: Position,
 }
@@ -46,9 +46,10 @@ impl CsvReader {
         path: &str,
         format: Format,
         options: &Options,
-        schema: &SchemaRef,
+        target: &Target,
         from: Position,
     ) -> Result<CsvReader> {
+        let schema = &target.schema;
         for field in schema.fields() {
             if !can_convert(&DataType::Utf8, field.data_type()) {
                 return Err(refuse(field, format.name()));
@@ -70,8 +71,8 @@ impl CsvReader {
             position = from;
         }
         let (path, null) = (path.to_owned(), options.null.clone());
-        let (schema, batch_rows) = (schema.clone(), options.batch_rows);
-        Ok(CsvReader { path, input, dialect, null, columns, width, schema, batch_rows, position })
+        let (target, batch_rows) = (target.clone(), options.batch_rows);
+        Ok(CsvReader { path, input, dialect, null, columns, width, target, batch_rows, position })
     }
 
     /// Cuts records from the window; returns them, the lines that are none, and how many bytes both take.
@@ -157,7 +158,7 @@ impl CsvReader {
             }
             Some(text_column(builder.finish()))
         };
-        let declared = self.schema.fields().iter().map(|field| field.data_type());
+        let declared = self.target.schema.fields().iter().map(|field| field.data_type());
         self.columns.iter().zip(declared).map(column).collect()
     }
 
@@ -188,7 +189,7 @@ impl Reader for CsvReader {
                 }
             };
             let raw = self.columns(text, &records);
-            let (batch, faults) = conform(&raw, records.spans.len(), &self.schema)?;
+            let (batch, faults) = conform(&raw, records.spans.len(), &self.target)?;
             for (row, reason) in faults {
                 let span = &records.spans[row];
                 rejects.push(reject(&self.path, span.line, reason, &bytes[span.start..span.end]));

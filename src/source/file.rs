@@ -10,7 +10,7 @@ use super::csv::CsvReader;
 use super::json::JsonReader;
 use super::options::{Format, Options};
 use super::parquet::ParquetReader;
-use super::{Chunk, Mark, Position, Reject, Source, csv_header, json_sample, parquet, paths};
+use super::{Chunk, Mark, Position, Reject, Source, Target, csv_header, json_sample, parquet, paths};
 use crate::error::{Error, Result};
 
 /// Reads one file in one format.
@@ -34,7 +34,7 @@ pub(super) struct Block {
 pub(super) struct FileSource {
     options: Options,
     format: Format,
-    schema: SchemaRef,
+    target: Target,
     files: Vec<String>,
     sizes: Vec<u64>,
     /// The file being read, and its reader once it is open.
@@ -43,11 +43,10 @@ pub(super) struct FileSource {
 }
 
 impl FileSource {
-    pub(super) fn open(options: Options, schema: &SchemaRef, resume: Option<&Mark>) -> Result<FileSource> {
+    pub(super) fn open(options: Options, target: Target, resume: Option<&Mark>) -> Result<FileSource> {
         let (files, format) = paths::resolve(&options)?;
         let sizes = files.iter().map(|file| size_of(file)).collect::<Result<Vec<u64>>>()?;
-        let schema = schema.clone();
-        let mut source = FileSource { options, format, schema, files, sizes, at: 0, reader: None };
+        let mut source = FileSource { options, format, target, files, sizes, at: 0, reader: None };
         source.begin(resume)?;
         Ok(source)
     }
@@ -74,11 +73,11 @@ impl FileSource {
     }
 
     fn open_reader(&self, from: Position) -> Result<Box<dyn Reader>> {
-        let (file, options, schema) = (&self.files[self.at], &self.options, &self.schema);
+        let (file, options, target) = (&self.files[self.at], &self.options, &self.target);
         Ok(match self.format {
-            Format::Csv | Format::Tsv => Box::new(CsvReader::open(file, self.format, options, schema, from)?),
-            Format::Json => Box::new(JsonReader::open(file, options, schema, from)?),
-            Format::Parquet => Box::new(ParquetReader::open(file, options, schema, from)?),
+            Format::Csv | Format::Tsv => Box::new(CsvReader::open(file, self.format, options, target, from)?),
+            Format::Json => Box::new(JsonReader::open(file, options, target, from)?),
+            Format::Parquet => Box::new(ParquetReader::open(file, options, target, from)?),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef};
 
 use super::convert::{convert, timestamp};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// How many records types and names are inferred from, at most.
 pub(super) const SAMPLE_ROWS: usize = 10_000;
 
-/// BOOLEAN, BIGINT, DOUBLE, DATE, TIMESTAMP or VARCHAR.
+/// BOOLEAN, BIGINT, DECIMAL, DOUBLE, DATE, TIMESTAMP or VARCHAR.
 pub(super) fn narrowest(text: &ArrayRef) -> Result<DataType> {
     let values: &StringArray = text.as_string();
     if values.iter().flatten().all(|v| v.eq_ignore_ascii_case("true") || v.eq_ignore_ascii_case("false")) {
@@ -23,10 +23,17 @@ pub(super) fn narrowest(text: &ArrayRef) -> Result<DataType> {
         return Ok(if is_empty { DataType::Utf8 } else { DataType::Boolean });
     }
     if !values.iter().flatten().any(has_leading_zero) {
-        for data_type in [DataType::Int64, DataType::Float64] {
-            if fits(text, &data_type)? {
-                return Ok(data_type);
-            }
+        if fits(text, &DataType::Int64)? {
+            return Ok(DataType::Int64);
+        }
+        // A float would lose digits of whole numbers beyond BIGINT.
+        let all_whole = values.iter().flatten().all(is_whole);
+        let exact = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
+        match (all_whole, fits(text, &exact)?) {
+            (true, true) => return Ok(exact),
+            (true, false) => return Ok(DataType::Utf8),
+            (false, _) if fits(text, &DataType::Float64)? => return Ok(DataType::Float64),
+            (false, _) => {}
         }
     }
     narrowest_time(text)
@@ -52,6 +59,11 @@ pub(super) fn narrowest_time(text: &ArrayRef) -> Result<DataType> {
 
 fn fits(text: &ArrayRef, data_type: &DataType) -> Result<bool> {
     Ok(convert(text, data_type)?.null_count() == text.null_count())
+}
+
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn has_leading_zero(text: &str) -> bool {
@@ -101,6 +113,9 @@ mod tests {
             (vec!["1", "-20"], DataType::Int64),
             (vec!["1", "0.5"], DataType::Float64),
             (vec!["0", "1e300"], DataType::Float64),
+            (vec!["12345678901234567890", "1"], DataType::Decimal128(38, 0)),
+            (vec!["12345678901234567890", "1.5"], DataType::Float64),
+            (vec!["123456789012345678901234567890123456789"], DataType::Utf8),
             (vec!["00501", "10001"], DataType::Utf8),
             (vec!["2001-01-31", "2001/02/01"], DataType::Date32),
             (vec!["2001-01-31", "2001-02-01 10:00"], timestamp()),

@@ -20,7 +20,7 @@ use super::infer::{no_column, position_of};
 use super::input::{CHUNK_BYTES, Input, RECORD_BYTES_MAX};
 use super::json_sample::{begin, sample};
 use super::options::Options;
-use super::{Position, Reject, reject_text};
+use super::{Position, Reject, Target, reject_text};
 use crate::error::Result;
 
 /// Reads one JSON file.
@@ -30,7 +30,7 @@ pub(super) struct JsonReader {
     layout: Layout,
     /// What is decoded: the declared columns as the file spells them, scalars as text.
     raw: SchemaRef,
-    schema: SchemaRef,
+    target: Target,
     batch_rows: usize,
     position: Position,
 }
@@ -44,17 +44,17 @@ struct Span {
 }
 
 impl JsonReader {
-    pub(super) fn open(path: &str, options: &Options, schema: &SchemaRef, from: Position) -> Result<JsonReader> {
+    pub(super) fn open(path: &str, options: &Options, target: &Target, from: Position) -> Result<JsonReader> {
         let mut input = Input::open(path)?;
         let layout = begin(path, &mut input)?;
-        let raw = raw_schema(path, schema, &sample(&input, layout).keys)?;
+        let raw = raw_schema(path, &target.schema, &sample(&input, layout).keys)?;
         let mut position = Position { rows: 0, bytes: input.position(), lines: 0 };
         if from.bytes > position.bytes {
             input.skip_to(from.bytes)?;
             position = from;
         }
-        let (path, schema, batch_rows) = (path.to_owned(), schema.clone(), options.batch_rows);
-        Ok(JsonReader { path, input, layout, raw, schema, batch_rows, position })
+        let (path, target, batch_rows) = (path.to_owned(), target.clone(), options.batch_rows);
+        Ok(JsonReader { path, input, layout, raw, target, batch_rows, position })
     }
 
     /// Cuts records from the window; returns them, what is none, and how many bytes both take.
@@ -135,7 +135,7 @@ impl Reader for JsonReader {
             rejects.append(&mut decoded.rejects);
             let batch = compute::concat_batches(&self.raw, &decoded.batches)?;
             let columns: Vec<Option<ArrayRef>> = batch.columns().iter().cloned().map(Some).collect();
-            let (batch, faults) = conform(&columns, batch.num_rows(), &self.schema)?;
+            let (batch, faults) = conform(&columns, batch.num_rows(), &self.target)?;
             for (row, reason) in faults {
                 let span = decoded.spans[row];
                 rejects.push(reject(&self.path, span.place, reason, &bytes[span.start..span.end]));

@@ -32,6 +32,7 @@ mod paths;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -41,6 +42,25 @@ use crate::error::Result;
 
 pub use options::Format;
 use options::{Connector, Options};
+
+/// The rows that a source is to give: their columns, and what a row must satisfy beside.
+#[derive(Clone)]
+pub struct Target {
+    /// The columns. One that is not nullable refuses rows without a value.
+    pub schema: SchemaRef,
+    /// The rows of a batch that are refused, each with the reason.
+    pub refused: Refused,
+}
+
+/// Tells which rows of a batch are refused, each once, with the reason.
+pub type Refused = Arc<dyn Fn(&RecordBatch) -> Result<Vec<(usize, String)>> + Send + Sync>;
+
+impl From<&SchemaRef> for Target {
+    /// Every row that has the columns.
+    fn from(schema: &SchemaRef) -> Target {
+        Target { schema: schema.clone(), refused: Arc::new(|_| Ok(Vec::new())) }
+    }
+}
 
 /// What a source hands over at a time.
 #[derive(Debug, Clone)]
@@ -111,15 +131,19 @@ pub trait Source: Send {
     fn name(&self) -> &str;
 }
 
-/// Opens the source that `options` describe, for rows of `schema`, at its start or after `resume`.
+/// Opens the source that `options` describe, for rows of `target`, at its start or after `resume`.
 ///
 /// # Errors
 /// Options that [`check`] refuses, an input that is not there, has become shorter than it was at `resume` or has
 /// none of the columns, and columns of a type that the format cannot give.
-pub fn open(options: &BTreeMap<String, String>, schema: &SchemaRef, resume: Option<&Mark>) -> Result<Box<dyn Source>> {
+pub fn open(
+    options: &BTreeMap<String, String>,
+    target: impl Into<Target>,
+    resume: Option<&Mark>,
+) -> Result<Box<dyn Source>> {
     let options = Options::parse(options)?;
     match options.connector {
-        Connector::File => Ok(Box::new(file::FileSource::open(options, schema, resume)?)),
+        Connector::File => Ok(Box::new(file::FileSource::open(options, target.into(), resume)?)),
     }
 }
 

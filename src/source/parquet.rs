@@ -15,7 +15,7 @@ use super::convert::{Faults, can_convert, conform, refuse};
 use super::file::{Block, Reader};
 use super::infer::{no_column, position_of, schema_of};
 use super::options::Options;
-use super::{Position, Reject, reject_text};
+use super::{Position, Reject, Target, reject_text};
 use crate::error::{Error, Result};
 
 /// How many bytes of decoded columns a chunk has, about, unless one row is longer.
@@ -27,18 +27,18 @@ pub(super) struct ParquetReader {
     reader: ParquetRecordBatchReader,
     /// For each declared column, its place among the columns read.
     columns: Vec<Option<usize>>,
-    schema: SchemaRef,
+    target: Target,
     rows_total: u64,
     size: u64,
     position: Position,
 }
 
 impl ParquetReader {
-    pub(super) fn open(path: &str, options: &Options, schema: &SchemaRef, from: Position) -> Result<ParquetReader> {
+    pub(super) fn open(path: &str, options: &Options, target: &Target, from: Position) -> Result<ParquetReader> {
         let file = open_file(path)?;
         let size = file.metadata().map_err(|e| Error::io("reading", Path::new(path), &e))?.len();
         let builder = guard(path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
-        let (columns, wanted) = by_name(path, schema, builder.schema())?;
+        let (columns, wanted) = by_name(path, &target.schema, builder.schema())?;
         let (mut rows_total, mut bytes_total) = (0_u64, 0_u64);
         for group in builder.metadata().row_groups() {
             rows_total += u64::try_from(group.num_rows()).unwrap_or(0);
@@ -57,7 +57,7 @@ impl ParquetReader {
         let builder = builder.with_batch_size(batch_rows).with_projection(mask).with_offset(skipped);
         let reader = guard(path, || builder.build())?;
         let position = Position { rows: from.rows, bytes: 0, lines: 0 };
-        Ok(ParquetReader { path: path.to_owned(), reader, columns, schema: schema.clone(), rows_total, size, position })
+        Ok(ParquetReader { path: path.to_owned(), reader, columns, target: target.clone(), rows_total, size, position })
     }
 }
 
@@ -68,7 +68,7 @@ impl Reader for ParquetReader {
         };
         let raw: Vec<Option<ArrayRef>> =
             self.columns.iter().map(|place| place.map(|place| batch.column(place).clone())).collect();
-        let (rows, faults) = conform(&raw, batch.num_rows(), &self.schema)?;
+        let (rows, faults) = conform(&raw, batch.num_rows(), &self.target)?;
         let rejects = self.rejects(batch.clone(), faults)?;
         self.position.rows += batch.num_rows() as u64;
         Ok(Some(Block { batch: rows, rejects, position: self.position }))
