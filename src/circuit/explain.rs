@@ -40,6 +40,42 @@ impl Facts {
     }
 }
 
+/// An operator's text with literals as SQL writes them: the batch engine names columns by its plan, `count(Int64(1))`.
+pub(super) fn as_sql(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let begins_word = !out.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        match literal(rest).filter(|_| begins_word) {
+            Some((value, length)) => {
+                out.push_str(&value);
+                rest = &rest[length..];
+            }
+            None => {
+                let next = rest.chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..next]);
+                rest = &rest[next..];
+            }
+        }
+    }
+    out.replace("count(1)", "count(*)")
+}
+
+/// The literal that a text begins with, and its length there.
+fn literal(text: &str) -> Option<(String, usize)> {
+    const NUMBERS: [&str; 11] =
+        ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64", "Boolean"];
+    let open = text.find('(')?;
+    let (name, inside) = (&text[..open], &text[open + 1..]);
+    if NUMBERS.contains(&name) {
+        let close = inside.find(')')?;
+        return Some((inside[..close].to_string(), open + close + 2));
+    }
+    let quoted = inside.strip_prefix('"').filter(|_| name == "Utf8")?;
+    let close = quoted.find("\")")?;
+    Some((format!("'{}'", quoted[..close].replace('\'', "''")), open + close + 4))
+}
+
 impl fmt::Display for ExplainLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:indent$}{}", "", self.text, indent = self.depth * 2)?;
@@ -50,5 +86,18 @@ impl fmt::Display for ExplainLine {
             f.write_str("  shared")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_sql;
+
+    #[test]
+    fn literals_read_as_sql() {
+        assert_eq!(as_sql("Project b, count(Int64(1)) AS n"), "Project b, count(*) AS n");
+        assert_eq!(as_sql("sum(t.x * Float64(-1.5))"), "sum(t.x * -1.5)");
+        assert_eq!(as_sql("max(t.a = Utf8(\"it's (x)\"))"), "max(t.a = 'it''s (x)')");
+        assert_eq!(as_sql("MyInt64(1) (Int64 (é Int64(2"), "MyInt64(1) (Int64 (é Int64(2");
     }
 }

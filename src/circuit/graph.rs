@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use arrow::datatypes::SchemaRef;
 
 use super::errors::ErrorSet;
+use super::explain::as_sql;
 use super::{ExplainLine, Facts, Operator, StateSize, Tick};
 use crate::delta::Delta;
 use crate::error::{Error, Result, caught};
@@ -310,7 +311,7 @@ impl Circuit {
     fn explain_into(&self, id: NodeId, depth: usize, name: &dyn Fn(u32) -> String, lines: &mut Vec<ExplainLine>) {
         let node = self.node(id);
         let text = match (&node.body, &node.key) {
-            (Body::Operator(operator), _) => operator.to_string(),
+            (Body::Operator(operator), _) => as_sql(&operator.to_string()),
             (Body::Input(_), NodeKey::Object(object)) => format!("Input {}", name(*object)),
             (Body::Input(_), NodeKey::Operator(identity, _)) => identity.clone(),
         };

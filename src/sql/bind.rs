@@ -13,6 +13,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, 
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use super::columns::name_columns;
 use crate::error::{Error, Result, list, nearest};
 
 /// What names mean to a query: live rows, history, or just schemas, as the use wants it.
@@ -65,9 +66,10 @@ impl<'a> Binder<'a> {
     ///
     /// # Errors
     /// As [`Binder::query`].
-    pub fn statement(&self, statement: ast::Statement) -> Result<LogicalPlan> {
+    pub fn statement(&self, mut statement: ast::Statement) -> Result<LogicalPlan> {
+        name_columns(&mut statement);
         let planner = SqlToRel::new_with_options(self, self.options);
-        Ok(planner.sql_statement_to_plan(statement)?)
+        planner.sql_statement_to_plan(statement).map_err(|error| self.with_near_function(error.into()))
     }
 
     /// The columns of a CREATE, with their types.
@@ -88,7 +90,8 @@ impl<'a> Binder<'a> {
     /// As [`Binder::query`].
     pub fn expression(&self, expression: ast::Expr, schema: &DFSchema) -> Result<Expr> {
         let planner = SqlToRel::new_with_options(self, self.options);
-        Ok(planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?)
+        let expr = planner.sql_to_expr(expression, schema, &mut PlannerContext::new());
+        expr.map_err(|error| self.with_near_function(error.into()))
     }
 }
 
@@ -189,6 +192,19 @@ impl ContextProvider for Binder<'_> {
 }
 
 impl Binder<'_> {
+    /// The error for a function that there is not, with the one that was most likely meant.
+    fn with_near_function(&self, error: Error) -> Error {
+        let message = error.to_string();
+        let Some(name) = message.strip_prefix("no function `").and_then(|rest| rest.split('`').next()) else {
+            return error;
+        };
+        let known = [self.udf_names(), self.udaf_names(), self.udwf_names()].concat();
+        match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        }
+    }
+
     fn unknown_function<'n>(&self, name: &str, known: impl Iterator<Item = &'n String>) -> Error {
         let known = sorted(known);
         let error = Error::input(format!("no table function `{name}`"));

@@ -10,6 +10,7 @@
 
 pub mod bind;
 pub mod canonical;
+pub mod columns;
 pub mod context;
 pub mod depth;
 pub mod expr;
