@@ -33,6 +33,9 @@ fn main() -> Result<()> {
             }
             // Who is too slow is told so, and asks for a snapshot; nobody waits for it.
             Update::Missed { from, to } => println!("commits {from} to {to} were missed"),
+            // Commits with a row on which an expression of the view fails, until the row is gone.
+            Update::Failing { offset, reason } => println!("commit {offset}: the view cannot be read: {reason}"),
+            Update::Healed { offset } => println!("commit {offset}: the view can be read again"),
         }
     }
     // Closing the database has ended the subscription.

@@ -50,4 +50,4 @@ VERIFY;
 CHECKPOINT;
 
 .print The raw events are now Parquet in the folder `archive` of the database. To query them without it:
-.print millstream query flights-db/archive "SELECT count(*) AS flights, min(date), max(date) FROM flights"
+.print millstream query :DATABASE/archive "SELECT count(*) AS flights, min(date), max(date) FROM flights"

@@ -86,7 +86,7 @@ pub(super) fn stored(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn interval_fields() -> Fields {
+pub(super) fn interval_fields() -> Fields {
     Fields::from(vec![
         Field::new("months", DataType::Int32, false),
         Field::new("days", DataType::Int32, false),
@@ -118,7 +118,8 @@ pub(super) fn from_stored(batch: &RecordBatch, schema: &SchemaRef) -> Option<Rec
     RecordBatch::try_new(schema.clone(), columns.collect::<Option<_>>()?).ok()
 }
 
-fn intervals(column: &ArrayRef) -> Option<ArrayRef> {
+/// A column of an interval's parts, as intervals.
+pub(super) fn intervals(column: &ArrayRef) -> Option<ArrayRef> {
     let parts = column.as_struct_opt()?;
     let months = parts.column_by_name("months")?.as_primitive_opt::<Int32Type>()?;
     let days = parts.column_by_name("days")?.as_primitive_opt::<Int32Type>()?;

@@ -6,16 +6,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, IntervalUnit, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
-use datafusion::common::TableReference;
-use datafusion::datasource::MemTable;
+use datafusion::common::{TableReference, internal_datafusion_err};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::prelude::{SessionContext, col};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::logical_expr::{ColumnarValue, LogicalPlanBuilder, ScalarUDF, Volatility, create_udf};
+use datafusion::prelude::{SessionContext, col, ident};
 
 use super::Archive;
-use super::columns::{OFFSET_COLUMN, stored, with_ours};
+use super::columns::{OFFSET_COLUMN, interval_fields, intervals, stored, with_ours};
 use super::manifest::DatasetEntry;
 use crate::error::{Error, Result};
 use crate::log::ObjectId;
@@ -49,17 +50,46 @@ pub async fn register(ctx: &SessionContext, archive: &Archive, system: (&str, &[
 }
 
 fn table(archive: &Archive, dataset: &DatasetEntry) -> Result<Arc<dyn TableProvider>> {
-    let schema: SchemaRef = stored(&with_ours(&dataset.schema, dataset.kind));
+    let declared = with_ours(&dataset.schema, dataset.kind);
     if dataset.files.is_empty() {
-        return Ok(Arc::new(MemTable::try_new(schema, vec![vec![]])?));
+        return Ok(Arc::new(MemTable::try_new(declared, vec![vec![]])?));
     }
+    let schema = stored(&declared);
     let folder = archive.folder().join(&dataset.folder);
     let folder = folder.canonicalize().map_err(|e| Error::io("opening folder", &folder, &e))?;
     let files = dataset.files.iter().map(|file| url_of(&folder.join(&file.name))).collect::<Result<Vec<_>>>()?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_sort_order(vec![vec![col(OFFSET_COLUMN).sort(true, false)]]);
     let config = ListingTableConfig::new_with_multi_paths(files).with_listing_options(options).with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config)?))
+    as_declared(Arc::new(ListingTable::try_new(config)?), &declared)
+}
+
+/// The table with intervals where the files have structs of their parts.
+fn as_declared(table: Arc<dyn TableProvider>, declared: &SchemaRef) -> Result<Arc<dyn TableProvider>> {
+    if table.schema() == *declared {
+        return Ok(table);
+    }
+    let plan = LogicalPlanBuilder::scan("files", provider_as_source(table), None)?;
+    let columns = declared.fields().iter().map(|field| {
+        let column = ident(field.name());
+        match field.data_type() {
+            DataType::Interval(_) => interval_of_parts().call(vec![column]).alias(field.name()),
+            _ => column,
+        }
+    });
+    Ok(Arc::new(ViewTable::new(plan.project(columns.collect::<Vec<_>>())?.build()?, None)))
+}
+
+/// A struct of an interval's parts, as the files have it, to the interval.
+fn interval_of_parts() -> ScalarUDF {
+    let whole = |args: &[ColumnarValue]| {
+        let parts = ColumnarValue::values_to_arrays(args)?.remove(0);
+        let found = intervals(&parts);
+        found.map(ColumnarValue::Array).ok_or_else(|| internal_datafusion_err!("no interval's parts: {parts:?}"))
+    };
+    let parts = vec![DataType::Struct(interval_fields())];
+    let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+    create_udf("interval_of_parts", parts, interval, Volatility::Immutable, Arc::new(whole))
 }
 
 /// A file's address. A path given as text would be taken for a pattern where it holds `*` or `[`.

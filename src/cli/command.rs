@@ -57,7 +57,7 @@ pub const COMMANDS: [Usage; 13] = [
     },
     Usage { name: ".nullvalue", argument: "TEXT", help: "Choose the text of NULL" },
     Usage { name: ".output", argument: "[FILE]", help: "Send results to a file, or back here" },
-    Usage { name: ".print", argument: "TEXT", help: "Print a text among the results" },
+    Usage { name: ".print", argument: "TEXT", help: "Print a text among the results; `:DATABASE` is the folder" },
     Usage { name: ".quit", argument: "", help: "Leave" },
     Usage { name: ".read", argument: "FILE", help: "Run the statements of a file" },
     Usage { name: ".schema", argument: "[NAME]", help: "Show how streams, tables and views were declared" },

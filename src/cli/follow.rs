@@ -55,15 +55,18 @@ fn follow(mut subscription: Subscription, style: &Style, mut printer: impl Exter
         // The columns of a box would not line up with those of the box before.
         header = if style.format == Format::Table { Header::Shown } else { Header::Continued };
     }
+    if !stopped.load(Ordering::Relaxed) {
+        let _ = printer.print(format!("note: the subscription to `{}` has ended\n", subscription.view()));
+    }
 }
 
 /// A change as the terminal shows it.
 fn text_of(view: &str, change: Update, style: &Style, header: Header) -> String {
-    let (rows, notes) = match read_change(view, change) {
+    let (rows, note) = match read_change(view, change) {
         Ok(read) => read,
         Err(error) => return report::plain(&error),
     };
-    let mut text: String = notes.iter().map(|note| format!("{note}\n")).collect();
+    let mut text = note.map_or_else(String::new, |note| format!("{note}\n"));
     if let Some(rows) = rows {
         let mut shown = format!("{view}:\n").into_bytes();
         match render::write(&mut shown, &rows, style, header) {

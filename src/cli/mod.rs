@@ -83,6 +83,7 @@ fn place(database: Option<PathBuf>, durability: &str, readonly: bool) -> String 
 
 /// Opens the database, does the work, waits for what a script has begun, and closes.
 fn with_shell(options: Options, look: &Look, mode: Mode, progress: bool, work: impl FnOnce(&mut Shell) -> Next) -> u8 {
+    let place = options.path.clone();
     let database = match Database::open_with(options) {
         Ok(database) => database,
         Err(error) => {
@@ -90,7 +91,7 @@ fn with_shell(options: Options, look: &Look, mode: Mode, progress: bool, work: i
             return error.exit_code();
         }
     };
-    let mut shell = Shell::new(database, look.style(), mode, progress);
+    let mut shell = Shell::new(database, place, look.style(), mode, progress);
     if work(&mut shell) == Next::Go && mode == Mode::Script {
         shell.finish();
     }

@@ -71,8 +71,8 @@ impl Output {
 
     /// Prints a change of a view; what was missed or failed goes to standard error.
     pub fn change(&mut self, view: &str, change: Update) -> Result<(), Failure> {
-        let (rows, notes) = read_change(view, change)?;
-        for note in notes {
+        let (rows, note) = read_change(view, change)?;
+        if let Some(note) = note {
             report::say(&format!("{note}\n"));
         }
         let Some(rows) = rows else { return Ok(()) };
@@ -134,27 +134,25 @@ impl Write for Sink {
 ///
 /// # Errors
 /// When Arrow cannot put the columns together.
-pub fn read_change(view: &str, change: Update) -> millstream::Result<(Option<Rows>, Vec<String>)> {
-    let (offset, batch, weights, errors) = match change {
+pub fn read_change(view: &str, change: Update) -> millstream::Result<(Option<Rows>, Option<String>)> {
+    let note = match change {
         Update::Snapshot { offset, batch } => {
             let ones = vec![1; batch.num_rows()];
-            return Ok((Some(weighted(offset, &batch, ones)?), Vec::new()));
+            return Ok((Some(weighted(offset, &batch, ones)?), None));
         }
         Update::Delta { offset, delta } => {
             let weights = delta.weights.to_vec(delta.len());
-            (offset, delta.batch, weights, delta.errors)
+            return Ok((Some(weighted(offset, &delta.batch, weights)?), None));
         }
         Update::Missed { from, to } => {
-            let note = format!("warning: view `{view}`: the changes of offsets {from} to {to} were missed");
-            return Ok((None, vec![note]));
+            format!("warning: view `{view}`: the changes of offsets {from} to {to} were missed")
         }
+        Update::Failing { offset, reason } => {
+            format!("warning: view `{view}` cannot be read from offset {offset} on: {reason}")
+        }
+        Update::Healed { offset } => format!("note: view `{view}` can be read again from offset {offset} on"),
     };
-    let notes = errors.iter().map(|e| match e.weight > 0 {
-        true => format!("error: view `{view}` at offset {offset}: {}", e.message),
-        false => format!("note: view `{view}` at offset {offset} is rid of: {}", e.message),
-    });
-    let rows = if batch.num_rows() == 0 { None } else { Some(weighted(offset, &batch, weights)?) };
-    Ok((rows, notes.collect()))
+    Ok((None, Some(note)))
 }
 
 fn weighted(offset: u64, batch: &RecordBatch, weights: Vec<i64>) -> millstream::Result<Rows> {
@@ -184,7 +182,7 @@ pub fn screen() -> Option<Screen> {
 #[cfg(test)]
 mod tests {
     use arrow::array::StringArray;
-    use millstream::delta::{Delta, RowError};
+    use millstream::delta::Delta;
 
     use super::*;
 
@@ -192,13 +190,14 @@ mod tests {
     fn a_change_has_its_offset_and_weights() {
         let names: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
         let batch = RecordBatch::try_from_iter([("name", names)]).unwrap();
-        let mut delta = Delta::new(batch, vec![-1, 2]);
-        delta.errors = vec![RowError { message: "division by zero".into(), weight: 1 }];
-        let (rows, notes) = read_change("v", Update::Delta { offset: 7, delta }).unwrap();
+        let delta = Delta::new(batch, vec![-1, 2]);
+        let (rows, note) = read_change("v", Update::Delta { offset: 7, delta }).unwrap();
         let mut out = Vec::new();
         let style = Style { format: render::Format::Csv, ..Style::default() };
         assert!(render::write(&mut out, &rows.unwrap(), &style, Header::Shown).is_ok());
         assert_eq!(String::from_utf8(out).unwrap(), "_offset,_weight,name\n7,-1,a\n7,2,b\n");
-        assert_eq!(notes, ["error: view `v` at offset 7: division by zero"]);
+        assert_eq!(note, None);
+        let (_, note) = read_change("v", Update::Failing { offset: 8, reason: "division by zero".into() }).unwrap();
+        assert_eq!(note.as_deref(), Some("warning: view `v` cannot be read from offset 8 on: division by zero"));
     }
 }

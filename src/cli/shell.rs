@@ -34,6 +34,8 @@ pub enum Next {
 pub struct Shell {
     /// The database.
     pub database: Arc<Database>,
+    /// The database's folder; nowhere in memory.
+    place: Option<PathBuf>,
     session: Session,
     output: Output,
     /// Subscriptions whose changes this thread prints between statements.
@@ -53,12 +55,13 @@ pub struct Shell {
 
 impl Shell {
     /// A shell on a database. Scripts wait for the finite sources; people do not.
-    pub fn new(database: Database, style: Style, mode: Mode, progress: bool) -> Shell {
+    pub fn new(database: Database, place: Option<PathBuf>, style: Style, mode: Mode, progress: bool) -> Shell {
         let interrupt = Interrupt::install(mode);
         let mut session = database.session();
         session.set_wait_for_sources(mode == Mode::Script);
         Shell {
             database: Arc::new(database),
+            place,
             session,
             output: Output::new(style, interrupt.clone()),
             feed: Feed::default(),
@@ -186,7 +189,7 @@ impl Shell {
                 Ok(())
             }
             Command::Output(file) => self.output.redirect(file.map(PathBuf::from).as_deref()),
-            Command::Print(text) => self.output.line(&text),
+            Command::Print(text) => self.output.line(&self.filled_in(&text)),
             Command::Help => self.output.line(&help()),
             Command::Tables => self.tables(),
             Command::Schema(name) => self.schema(name.as_deref()),
@@ -195,6 +198,14 @@ impl Shell {
         match done {
             Ok(()) => Next::Go,
             Err(failure) => self.fail_to_print(failure, piece, origin),
+        }
+    }
+
+    /// The text with the database's folder for `:DATABASE`.
+    fn filled_in(&self, text: &str) -> String {
+        match &self.place {
+            Some(place) => text.replace(":DATABASE", &place.display().to_string()),
+            None => text.to_string(),
         }
     }
 

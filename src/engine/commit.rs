@@ -235,5 +235,24 @@ impl Core {
                 Err(error) => view.node = Err(error),
             }
         }
+        self.tell_failures();
+    }
+
+    /// Tells subscribers when reading their view begins or ceases to be an error.
+    fn tell_failures(&mut self) {
+        let offset = self.tick.offset;
+        for view in self.views.values_mut().filter(|view| !view.feeds.is_empty()) {
+            let failure = match &view.node {
+                Ok(node) => self.circuit.failure(*node),
+                Err(error) => Some(error.to_string()),
+            };
+            let update = match (failure, view.told_failing) {
+                (Some(reason), false) => Update::Failing { offset, reason },
+                (None, true) => Update::Healed { offset },
+                _ => continue,
+            };
+            view.told_failing = !view.told_failing;
+            view.feeds.retain(|feed| feed.push(update.clone()));
+        }
     }
 }

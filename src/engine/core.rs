@@ -46,6 +46,8 @@ pub struct View {
     pub(super) rows: RowSet,
     /// Who wants to hear of changes.
     pub(super) feeds: Vec<Feed>,
+    /// Whether they were told that the view cannot be read.
+    pub(super) told_failing: bool,
 }
 
 impl Core {
@@ -104,9 +106,9 @@ impl Core {
                     Err(error) => reply.send(Err(error)),
                 }
             }
-            Request::Define(define, reply) => {
+            Request::Define { define, cancel, reply } => {
                 let catalog = self.catalog.clone();
-                reply.send(caught(PLANNING, || define(&catalog)).and_then(|entries| self.define(entries)));
+                reply.send(caught(PLANNING, || define(&catalog)).and_then(|entries| self.define(entries, &cancel)));
             }
             Request::Snapshot(objects, reply) => reply.send(self.snapshot(&objects)),
             Request::Subscribe(view, capacity, reply) => reply.send(self.subscribe(view, capacity)),
@@ -159,6 +161,7 @@ impl Core {
             self.views.get_mut(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
         let batch = arrow::compute::concat_batches(&rows.schema, rows.chunks.iter().map(AsRef::as_ref))?;
         feed.push(Update::Snapshot { offset: snapshot.offset, batch });
+        view.told_failing = false;
         view.feeds.push(feed);
         Ok(())
     }

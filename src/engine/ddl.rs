@@ -13,6 +13,7 @@ use super::constraint::{Constraints, defaults};
 use super::core::ask;
 use super::database::Database;
 use super::names::InputNames;
+use super::query::Cancel;
 use super::request::Request;
 use super::session::Outcome;
 use super::show;
@@ -47,7 +48,8 @@ pub(super) fn create_relation(database: &Database, create: &CreateRelation, sql:
             Ok(vec![Ddl::Create(Box::new(object))])
         }
     };
-    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
+    let (define, cancel) = (Box::new(define), Cancel::default());
+    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
     let object = database.inner().catalog.load().expect(&object.name)?.clone();
     if object.has_source() {
         database.inner().sources.start(&object, None, &session, &database.inner().engine)?;
@@ -197,6 +199,12 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn column(&mut self, at: usize, column: &ast::ColumnDef, schema: &SchemaRef) -> Result<()> {
+        if let Some(length) = characters_max(&column.data_type) {
+            // The batch engine's text has no length of its own.
+            let text = format!("char_length(\"{}\") <= {length}", schema.field(at).name().replace('"', "\"\""));
+            let name = format!("{} is {}", schema.field(at).name(), column.data_type);
+            self.checks.push(Check { name, text });
+        }
         for option in &column.options {
             match &option.option {
                 ast::ColumnOption::Null | ast::ColumnOption::NotNull | ast::ColumnOption::Comment(_) => {}
@@ -257,6 +265,18 @@ impl Parts<'_> {
     }
 }
 
+/// The length that a type such as VARCHAR(10) allows.
+fn characters_max(data_type: &ast::DataType) -> Option<u64> {
+    match data_type {
+        ast::DataType::Varchar(Some(ast::CharacterLength::IntegerLength { length, .. }))
+        | ast::DataType::Char(Some(ast::CharacterLength::IntegerLength { length, .. }))
+        | ast::DataType::Character(Some(ast::CharacterLength::IntegerLength { length, .. }))
+        | ast::DataType::CharVarying(Some(ast::CharacterLength::IntegerLength { length, .. }))
+        | ast::DataType::CharacterVarying(Some(ast::CharacterLength::IntegerLength { length, .. })) => Some(*length),
+        _ => None,
+    }
+}
+
 /// DROP.
 pub(super) fn drop(database: &Database, drop: Drop) -> Result<Outcome> {
     let tag = match drop.kind {
@@ -267,7 +287,8 @@ pub(super) fn drop(database: &Database, drop: Drop) -> Result<Outcome> {
     };
     let define = move |catalog: &Arc<Catalog>| define_drop(catalog, &drop);
     let before = database.inner().catalog.load_full();
-    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
+    let (define, cancel) = (Box::new(define), Cancel::default());
+    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
     let after = database.inner().catalog.load();
     for object in before.objects().filter(|o| o.has_source() && after.get(o.id).is_none()) {
         database.inner().sources.forget(object.id);

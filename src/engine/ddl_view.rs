@@ -12,7 +12,7 @@ use super::core::ask;
 use super::database::Database;
 use super::ddl::{check_type, taken};
 use super::names::{self, InputNames, canonical_view_plan, view_schema};
-use super::query::Rows;
+use super::query::{Cancel, Rows};
 use super::request::Request;
 use super::session::Outcome;
 use super::show;
@@ -24,7 +24,7 @@ use crate::sql::parse::parse_query;
 use crate::sql::statement::CreateView;
 
 /// CREATE [OR REPLACE] [MATERIALIZED] VIEW.
-pub(super) fn create(database: &Database, create: &CreateView, sql: &str) -> Result<Outcome> {
+pub(super) fn create(database: &Database, create: &CreateView, sql: &str, cancel: &Cancel) -> Result<Outcome> {
     let kind = if create.materialized { Kind::MaterializedView } else { Kind::View };
     let tag = format!("CREATE {}", kind.name().to_uppercase());
     if let Some(option) = create.options.keys().next() {
@@ -33,7 +33,8 @@ pub(super) fn create(database: &Database, create: &CreateView, sql: &str) -> Res
     let session = database.inner().view_session.load_full();
     let (create, sql) = (create.clone(), sql.trim().trim_end_matches(';').trim_end().to_string());
     let define = move |catalog: &Arc<Catalog>| define_view(&session, catalog, &create, kind, sql);
-    ask(&database.inner().engine, |reply| Request::Define(Box::new(define), reply)).wait()?;
+    let (define, cancel) = (Box::new(define), cancel.clone());
+    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
     Ok(Outcome::done(tag))
 }
 

@@ -8,6 +8,7 @@ use super::clock::now;
 use super::core::{Core, PLANNING, View};
 use super::history::History;
 use super::names::{InputNames, canonical_view_plan, sources};
+use super::query::Cancel;
 use super::subscribe::Feed;
 use super::table::Table;
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
@@ -27,7 +28,7 @@ struct Built {
 
 impl Core {
     /// Carries out DDL: all of it or nothing.
-    pub(super) fn define(&mut self, entries: Vec<Ddl>) -> Result<u64> {
+    pub(super) fn define(&mut self, entries: Vec<Ddl>, cancel: &Cancel) -> Result<u64> {
         if entries.is_empty() {
             return Ok(self.tick.offset);
         }
@@ -41,7 +42,7 @@ impl Core {
             Ddl::Create(object) if object.kind == Kind::MaterializedView => Some(object.as_ref()),
             _ => None,
         });
-        let mut built = first.map(|object| self.build(&catalog, object, &tick)).transpose()?;
+        let mut built = first.map(|object| self.build(&catalog, object, &tick, cancel)).transpose()?;
         let text = Ddl::encode(&entries)?;
         self.store.learn(&entries);
         self.store.append(Record::Statement(Statement { offset: tick.offset, time: tick.time, text }))?;
@@ -107,13 +108,13 @@ impl Core {
                 let catalog = self.catalog.clone();
                 let made = match built.take() {
                     Some(built) => Ok(built),
-                    None => self.build(&catalog, object, &tick),
+                    None => self.build(&catalog, object, &tick, &Cancel::default()),
                 };
                 let view = match made {
                     Ok(built) => {
                         let node = self.circuit.absorb(built.circuit, built.root)?;
                         self.circuit.publish(object.id, node);
-                        View { node: Ok(node), rows: built.rows, feeds: Vec::new() }
+                        View { node: Ok(node), rows: built.rows, feeds: Vec::new(), told_failing: false }
                     }
                     Err(error) => broken(object, error)?,
                 };
@@ -124,7 +125,7 @@ impl Core {
     }
 
     /// Lowers a view into a circuit of its own and fills it from history.
-    fn build(&mut self, catalog: &Catalog, object: &Object, tick: &Tick) -> Result<Built> {
+    fn build(&mut self, catalog: &Catalog, object: &Object, tick: &Tick, cancel: &Cancel) -> Result<Built> {
         let mut circuit = Circuit::new();
         let root = self.lower_view(catalog, object, &self.view_facts(), &mut circuit)?;
         let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
@@ -132,6 +133,9 @@ impl Core {
         let mut started = false;
         for (id, node) in circuit.inputs() {
             let mut feed = |delta: Delta| -> Result<()> {
+                if cancel.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
                 started = true;
                 let outputs = circuit.step(Outputs::from([(node, delta)]), tick);
                 outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))
@@ -212,6 +216,7 @@ impl Core {
                         node: Ok(node),
                         rows: RowSet::new(object.schema.clone(), None, append_only)?,
                         feeds: Vec::new(),
+                        told_failing: false,
                     }
                 }
                 Err(error) => broken(object, error)?,
@@ -255,5 +260,6 @@ fn stream_schema(catalog: &Catalog, id: u32) -> arrow::datatypes::SchemaRef {
 /// A view that cannot be made (a function of it is not registered, say) says so when it is read; the database opens.
 fn broken(object: &Object, error: Error) -> Result<View> {
     tracing::warn!(view = object.name, %error, "a view could not be made");
-    Ok(View { node: Err(error), rows: RowSet::new(object.schema.clone(), None, false)?, feeds: Vec::new() })
+    let rows = RowSet::new(object.schema.clone(), None, false)?;
+    Ok(View { node: Err(error), rows, feeds: Vec::new(), told_failing: false })
 }

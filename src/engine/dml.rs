@@ -48,13 +48,13 @@ impl Dml {
         let (verb, name, alias) = match &mut statement {
             ast::Statement::Insert(insert) => {
                 if insert.on.is_some() {
-                    return Err(Error::unsupported("INSERT ... ON CONFLICT").with_hint(
+                    return Err(Error::unsupported("INSERT ... ON CONFLICT is not supported").with_hint(
                         "INSERT into a table with a primary key already replaces the row with the same key",
                     ));
                 }
                 refuse_returning(insert.returning.is_some())?;
                 if insert.source.as_deref().is_some_and(is_values_with_subquery) {
-                    return Err(Error::unsupported("INSERT ... VALUES with a subquery")
+                    return Err(Error::unsupported("a subquery within INSERT ... VALUES is not supported")
                         .with_hint("INSERT ... SELECT takes one: INSERT INTO t SELECT 1, (SELECT ...)"));
                 }
                 let ast::TableObject::TableName(name) = &insert.table else {
@@ -82,7 +82,7 @@ impl Dml {
                 };
                 let (name, alias) = relation(&table.relation)?;
                 if alias.is_some() || delete.using.is_some() {
-                    return Err(Error::unsupported("DELETE with an alias or USING")
+                    return Err(Error::unsupported("DELETE with an alias or USING is not supported")
                         .with_hint("name the table, and use WHERE ... IN (SELECT ...)"));
                 }
                 ("DELETE", name, None)
@@ -153,7 +153,7 @@ impl Dml {
                 let delta = Delta::concat(&new.schema(), [&old, &new])?;
                 Ok(Change::Table { object, change: TableChange::Exact(delta) })
             }
-            other => Err(Error::unsupported(format!("{other:?}"))),
+            other => Err(Error::unsupported(format!("{} is not supported", other.name()))),
         }
     }
 
@@ -218,7 +218,7 @@ impl Dml {
 
 fn refuse_returning(given: bool) -> Result<()> {
     if given {
-        Err(Error::unsupported("RETURNING").with_hint("read the rows with a SELECT afterwards"))
+        Err(Error::unsupported("RETURNING is not supported").with_hint("read the rows with a SELECT afterwards"))
     } else {
         Ok(())
     }

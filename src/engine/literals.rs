@@ -1,19 +1,20 @@
-//! What VALUES and SET mean by the column that they are for: its DEFAULT, and numbers for DECIMAL columns, which are
-//! kept digit by digit.
+//! What VALUES and SET mean by the column that they are for: its DEFAULT, numbers for DECIMAL columns, which are kept
+//! digit by digit, and numbers for whole ones, which must be whole.
 //!
 //! The batch engine reads `1234567890123456.7891` as a double, which has no room for it. Where such a number is given
-//! to a DECIMAL column as it stands, in VALUES or SET, it is handed on as text, which is cast without loss.
+//! to a DECIMAL column as it stands, in VALUES or SET, it is handed on as text, which is cast without loss. So is
+//! `1.9` for an INTEGER column, which the batch engine would cut to 1: as text it is refused.
 
 use datafusion::sql::sqlparser::ast;
 
 use super::catalog::Object;
-use crate::error::Result;
+use crate::error::{Error, Result, list};
 use crate::sql::parse::{normalize, parse_expression};
 
 /// Rewrites the values that a statement gives to columns of its target.
 ///
 /// # Errors
-/// When a default cannot be parsed, which would be a bug.
+/// When a row of VALUES has too many values or too few, or a default cannot be parsed, which would be a bug.
 pub fn fit_values(statement: &mut ast::Statement, target: &Object) -> Result<()> {
     match statement {
         ast::Statement::Insert(insert) => {
@@ -25,7 +26,8 @@ pub fn fit_values(statement: &mut ast::Statement, target: &Object) -> Result<()>
             let Some(ast::SetExpr::Values(values)) = insert.source.as_mut().map(|query| query.body.as_mut()) else {
                 return Ok(());
             };
-            for row in &mut values.rows {
+            for (number, row) in values.rows.iter_mut().enumerate() {
+                check_width(row.content.len(), columns.len(), number + 1, target)?;
                 for (expr, column) in row.content.iter_mut().zip(&columns) {
                     fit(expr, target, *column)?;
                 }
@@ -43,6 +45,16 @@ pub fn fit_values(statement: &mut ast::Statement, target: &Object) -> Result<()>
     Ok(())
 }
 
+fn check_width(found: usize, wanted: usize, row: usize, target: &Object) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    let values = if found == 1 { "value" } else { "values" };
+    let names: Vec<&str> = target.schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let message = format!("row {row} for `{}` has {found} {values} where {wanted} are expected", target.name);
+    Err(Error::input(message).with_hint(format!("its columns are {}", list(&names))))
+}
+
 fn column(target: &Object, name: &ast::ObjectName) -> Option<usize> {
     let name = normalize(name.0.last()?.as_ident()?);
     target.schema.index_of(&name).ok()
@@ -56,7 +68,9 @@ fn fit(expr: &mut ast::Expr, target: &Object, column: Option<usize>) -> Result<(
             None => ast::Expr::value(ast::Value::Null),
         };
     }
-    if target.schema.field(column).data_type().is_decimal() {
+    let data_type = target.schema.field(column).data_type();
+    let has_fraction = || digits(unsigned(expr)).is_some_and(|d| d.parse::<f64>().is_ok_and(|n| n.fract() != 0.0));
+    if data_type.is_decimal() || data_type.is_integer() && has_fraction() {
         as_text(expr);
     }
     Ok(())
@@ -74,6 +88,13 @@ fn as_text(expr: &mut ast::Expr) {
     };
     if let Some(text) = text {
         *expr = ast::Expr::value(ast::Value::SingleQuotedString(text));
+    }
+}
+
+fn unsigned(expr: &ast::Expr) -> &ast::Expr {
+    match expr {
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => expr,
+        expr => expr,
     }
 }
 

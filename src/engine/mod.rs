@@ -17,6 +17,7 @@ mod ddl_view;
 mod define;
 mod dml;
 pub mod history;
+mod information_schema;
 pub mod ingest;
 mod literals;
 mod names;

@@ -12,6 +12,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Kind, Object, REJECTS, rejects_object};
+use super::information_schema::{self, INFORMATION_SCHEMA};
 use super::providers::{self, Batching};
 use super::snapshot::Snapshot;
 use crate::circuit::Facts;
@@ -106,7 +107,9 @@ impl Names for RowNames<'_> {
             (SYSTEM_SCHEMA, "rejects") => {
                 providers::object_rows(self.snapshot, &rejects_object(), self.batching).map(Some)
             }
-            ("information_schema", _) => providers::information_schema(&self.snapshot.catalog, name),
+            (INFORMATION_SCHEMA, _) => {
+                information_schema::find(&information_schema::listed(&self.snapshot.catalog), name)
+            }
             _ => Ok(None),
         }
     }

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::catalog::information_schema::InformationSchemaProvider;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider};
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 
 use super::catalog::REJECTS;
 use super::clock::now;
+use super::information_schema::{self, INFORMATION_SCHEMA, Listed};
 use super::names::SYSTEM_SCHEMA;
 use super::query::{Cancel, Rows, Runner};
 use super::show;
@@ -29,7 +29,6 @@ const SYSTEM: (&str, &[u32]) = (SYSTEM_SCHEMA, &[REJECTS]);
 
 /// The data sets of an archive.
 struct ArchiveNames {
-    context: SessionContext,
     catalog: Arc<dyn CatalogProvider>,
 }
 
@@ -39,9 +38,8 @@ impl Names for ArchiveNames {
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if schema == "information_schema" {
-            let provider = InformationSchemaProvider::new(self.context.state().catalog_list().clone());
-            return at_once(provider.table(name));
+        if schema == INFORMATION_SCHEMA {
+            return information_schema::find(&self.listed()?, name);
         }
         match self.catalog.schema(schema) {
             Some(schema) => at_once(schema.table(name)),
@@ -54,6 +52,22 @@ impl Names for ArchiveNames {
         let mut names = schema.map_or_else(Vec::new, |schema| schema.table_names());
         names.sort_unstable();
         names
+    }
+}
+
+impl ArchiveNames {
+    fn listed(&self) -> Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        for name in self.catalog.schema_names() {
+            let Some(schema) = self.catalog.schema(&name) else { continue };
+            let mut tables = schema.table_names();
+            tables.sort_unstable();
+            for table in tables {
+                let found = at_once(schema.table(&table))?;
+                listed.extend(found.map(|found| Listed::bare(&name, &table, found.schema())));
+            }
+        }
+        Ok(listed)
     }
 }
 
@@ -90,7 +104,7 @@ fn run(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> {
 
     runner(Arc::new(context.state())).run(async move { register(&filled, &archive, SYSTEM).await })?;
     let session = Arc::new(at_time(&context.state(), now()));
-    let names = ArchiveNames { context, catalog };
+    let names = ArchiveNames { catalog };
     match statement {
         Statement::Query(query) => {
             let plan = Binder::new(&session, &names).query(&query)?;

@@ -6,12 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::information_schema::InformationSchemaProvider;
+use datafusion::catalog::Session;
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
-    SchemaProvider, Session,
-};
 use datafusion::common::{Constraint, Constraints};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::{TableProvider, TableType};
@@ -20,9 +16,8 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use futures::FutureExt;
 
-use super::catalog::{Catalog, Kind, Object};
+use super::catalog::{Kind, Object};
 use super::history::History;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -185,22 +180,4 @@ pub fn target(
     rows: Option<Arc<dyn TableProvider>>,
 ) -> Arc<dyn TableProvider> {
     Arc::new(Description { object, defaults, rows })
-}
-
-/// A table of `information_schema`.
-///
-/// # Errors
-/// When the batch engine cannot make it.
-pub fn information_schema(catalog: &Catalog, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-    let schema = MemorySchemaProvider::new();
-    for object in catalog.objects() {
-        schema.register_table(object.name.clone(), target(object.clone(), Vec::new(), None))?;
-    }
-    let database = MemoryCatalogProvider::new();
-    database.register_schema(crate::sql::SCHEMA, Arc::new(schema))?;
-    let list = MemoryCatalogProviderList::new();
-    list.register_catalog(crate::sql::CATALOG.into(), Arc::new(database));
-    let provider = InformationSchemaProvider::new(Arc::new(list));
-    let found = provider.table(name).now_or_never();
-    Ok(found.ok_or_else(|| Error::Internal("a table in memory is found at once".into()))??)
 }

@@ -6,6 +6,7 @@ use std::task::{Poll, Waker};
 use arrow::array::RecordBatch;
 
 use super::catalog::{Catalog, Ddl, Object};
+use super::query::Cancel;
 use super::snapshot::Snapshot;
 use super::subscribe::Feed;
 use super::table::TableChange;
@@ -93,7 +94,14 @@ pub enum Request {
         reply: Reply<Committed>,
     },
     /// A change of the catalog.
-    Define(Define, Reply<u64>),
+    Define {
+        /// The change.
+        define: Define,
+        /// Ends the filling of a new view; nothing is changed then.
+        cancel: Cancel,
+        /// Gets the offset.
+        reply: Reply<u64>,
+    },
     /// The state, with the rows of these objects.
     Snapshot(Vec<u32>, Reply<Arc<Snapshot>>),
     /// The changes of a view from now on.

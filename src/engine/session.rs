@@ -140,7 +140,7 @@ impl Session {
             }
             Statement::CreateView(create) => {
                 self.outside_transaction("CREATE")?;
-                ddl_view::create(&database, &create, sql)
+                ddl_view::create(&database, &create, sql, &self.cancel)
             }
             Statement::Drop(drop) => {
                 self.outside_transaction("DROP")?;

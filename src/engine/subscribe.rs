@@ -34,6 +34,18 @@ pub enum Update {
         /// The rows with their weights.
         delta: Delta,
     },
+    /// From now on reading the view is an error. Changes go on coming; they leave out what fails.
+    Failing {
+        /// The offset that made it so.
+        offset: u64,
+        /// What reading the view says, with the row on which an expression fails.
+        reason: String,
+    },
+    /// The view can be read again; the changes that were sent add up to it.
+    Healed {
+        /// The offset that made it so.
+        offset: u64,
+    },
     /// Changes that were dropped because the queue was full.
     Missed {
         /// The first offset whose change is missing.
@@ -116,7 +128,7 @@ impl Feed {
         }
         let full = state.updates.len() >= self.0.capacity || state.missed.is_some();
         match (&update, full) {
-            (Update::Delta { offset, .. }, true) => {
+            (Update::Delta { offset, .. } | Update::Failing { offset, .. } | Update::Healed { offset }, true) => {
                 let from = state.missed.map_or(*offset, |(from, _)| from);
                 state.missed = Some((from, *offset));
             }

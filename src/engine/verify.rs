@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::catalog::{Kind, Object};
 use super::clock;
@@ -45,12 +47,16 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
         let session = at_time(&database.inner().view_session.load(), snapshot.time);
         let runner = runner(database, cancel, snapshot.time).with_session(session);
         let result = compare(&runner, &snapshot, &object)?;
-        all_ok &= result.is_none();
+        all_ok &= !matches!(result, Comparison::Differs(_));
         names.push(name.clone());
         rows.push(snapshot.rows.get(&object.id).map(|r| r.len() as i64));
         offsets.push(snapshot.offset as i64);
         times.push(started.elapsed().as_millis() as i64);
-        results.push(result.unwrap_or_else(|| "ok".into()));
+        results.push(match result {
+            Comparison::Equal => "ok".to_string(),
+            Comparison::BothFail(failure) => format!("ok, both fail: {failure}"),
+            Comparison::Differs(how) => how,
+        });
     }
     let rows = table(vec![
         ("view", Arc::new(StringArray::from(names)) as ArrayRef),
@@ -62,17 +68,34 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
     Ok((rows, all_ok))
 }
 
-/// What differs, in words; nothing where the view is right.
-fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Option<String>> {
+/// What a view is beside its query.
+enum Comparison {
+    Equal,
+    /// Neither can be read, and why.
+    BothFail(String),
+    /// What differs, in words.
+    Differs(String),
+}
+
+fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Comparison> {
     let view = snapshot.rows.get(&object.id).ok_or_else(|| Error::Internal("the view was dropped".into()))?;
     let batch = batch_rows(runner, snapshot, object);
     match (&view.failure, batch) {
         (_, Err(error @ (Error::Cancelled | Error::Limit(_) | Error::Corrupt { .. } | Error::Io { .. }))) => Err(error),
-        (Some(_), Err(_)) => Ok(None),
-        // A view that reads a failing view fails, even where its own query would leave the failing column out.
-        (Some(_), Ok(_)) if reads_failing(runner, snapshot, object)? => Ok(None),
-        (Some(failure), Ok(_)) => Ok(Some(format!("the view fails ({failure}) and its query does not"))),
-        (None, Err(error)) => Ok(Some(format!("the query fails ({error}) and the view does not"))),
+        (Some(failure), Err(_)) => Ok(Comparison::BothFail(failure.clone())),
+        // A view that reads a failing view fails, even where its own query would leave the failing column out, and a
+        // key of a join fails on its row even where the batch engine saw that the other side is empty.
+        (Some(failure), Ok(_))
+            if reads_failing(runner, snapshot, object)? || fails_in_join(runner, snapshot, object)? =>
+        {
+            Ok(Comparison::BothFail(failure.clone()))
+        }
+        (Some(failure), Ok(_)) => {
+            Ok(Comparison::Differs(format!("DIFFERS: the view fails ({failure}) and its query does not")))
+        }
+        (None, Err(error)) => {
+            Ok(Comparison::Differs(format!("DIFFERS: the query fails ({error}) and the view does not")))
+        }
         (None, Ok(batch)) => {
             let mut parts: Vec<Delta> = Vec::new();
             for b in &batch.batches {
@@ -82,7 +105,10 @@ fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> R
                 parts.push(Delta::insert(chunk.as_ref().clone()).negate());
             }
             let difference = consolidate(&Delta::concat(&view.schema, &parts)?)?;
-            Ok(difference.has_rows().then(|| describe(&difference)))
+            Ok(match difference.has_rows() {
+                true => Comparison::Differs(describe(&difference)),
+                false => Comparison::Equal,
+            })
         }
     }
 }
@@ -101,6 +127,33 @@ fn reads_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> 
         };
         if fails || reads_failing(runner, snapshot, read)? {
             return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an input of a join of the query fails, or the join's keys over it, when it is run by itself.
+fn fails_in_join(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<bool> {
+    let session = runner.session();
+    let names = RowNames { expand_materialized: true, ..RowNames::new(session, snapshot) };
+    let plan = session.optimize(&canonical_view_plan(session, &names, object)?)?;
+    let mut inputs = Vec::new();
+    plan.apply(|node| {
+        if let LogicalPlan::Join(join) = node {
+            let (left, right) = join.on.iter().cloned().unzip::<Expr, Expr, Vec<_>, Vec<_>>();
+            inputs.extend([(join.left.clone(), left), (join.right.clone(), right)]);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    for (input, keys) in inputs {
+        let mut plan = LogicalPlanBuilder::from(input);
+        if !keys.is_empty() {
+            plan = plan.project(keys.into_iter().enumerate().map(|(at, key)| key.alias(format!("key {at}"))))?;
+        }
+        match runner.collect(plan.build()?) {
+            Ok(_) => {}
+            Err(Error::Input(_)) => return Ok(true),
+            Err(error) => return Err(error),
         }
     }
     Ok(false)

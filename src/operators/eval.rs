@@ -102,11 +102,17 @@ impl Apart {
     }
 }
 
+/// What the batch engine calls the columns that it makes for itself.
+const MADE_COLUMN: &str = "__common_expr_";
+
 /// A row as `(column = value, ...)`, cut when it is long.
 pub fn show_row(batch: &RecordBatch, row: usize) -> String {
     let options = FormatOptions::new().with_null("NULL");
     let mut text = String::from("(");
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if field.name().starts_with(MADE_COLUMN) {
+            continue;
+        }
         if text.len() > 1 {
             text.push_str(", ");
         }

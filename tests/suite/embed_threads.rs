@@ -110,6 +110,25 @@ fn a_subscriber_that_adds_up_has_the_view() {
 }
 
 #[test]
+fn a_subscriber_is_told_when_its_view_fails_and_heals() {
+    let db = Database::in_memory().unwrap();
+    run(&db, &["CREATE TABLE t (id BIGINT PRIMARY KEY, x BIGINT)", "INSERT INTO t VALUES (1, 5)"]);
+    run(&db, &["CREATE MATERIALIZED VIEW v AS SELECT id, 10 / x AS y FROM t"]);
+    let mut subscription = db.subscribe("v").unwrap();
+    assert!(matches!(subscription.try_next(), Some(Update::Snapshot { .. })));
+    run(&db, &["INSERT INTO t VALUES (2, 0), (3, 2)"]);
+    let Some(Update::Delta { offset, delta }) = subscription.try_next() else { panic!("the good row") };
+    assert_eq!((offset, text(&[delta.batch])), (4, vec!["3|5".into()]));
+    let Some(Update::Failing { offset: 4, reason }) = subscription.try_next() else { panic!("the bad row") };
+    assert!(reason.starts_with("division by zero"), "{reason}");
+    run(&db, &["INSERT INTO t VALUES (4, 0)", "DELETE FROM t WHERE id = 2"]);
+    assert!(subscription.try_next().is_none(), "it is known to fail");
+    run(&db, &["DELETE FROM t WHERE id = 4"]);
+    assert!(matches!(subscription.try_next(), Some(Update::Healed { offset: 7 })));
+    assert!(subscription.try_next().is_none());
+}
+
+#[test]
 fn a_slow_subscriber_is_told_what_it_missed_and_holds_nobody_back() {
     let db = paired();
     let mut slow = db.subscribe("counted").unwrap();
@@ -128,6 +147,7 @@ fn a_slow_subscriber_is_told_what_it_missed_and_holds_nobody_back() {
                 last = offset;
             }
             Update::Missed { from, to } => missed = Some((from, to)),
+            other => panic!("{other:?}"),
         }
     }
     let (now, _) = db.snapshot("counted").unwrap();

@@ -285,6 +285,7 @@ fn hear(subscription: &mut Subscription, heard: &mut Bag) {
             Update::Snapshot { batch, .. } => (batch.clone(), vec![1; batch.num_rows()]),
             Update::Delta { delta, .. } => (delta.batch.clone(), delta.weights.to_vec(delta.len())),
             Update::Missed { from, to } => panic!("missed {from} to {to}"),
+            Update::Failing { .. } | Update::Healed { .. } => continue,
         };
         for (row, weight) in weights.into_iter().enumerate() {
             for text in bag(&[batch.slice(row, 1)]).into_keys() {

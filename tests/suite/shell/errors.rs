@@ -102,7 +102,8 @@ fn types_and_values() {
     check("SELECT upper(price, 1) FROM orders", called, "upper", "it is called as upper(VARCHAR)");
     check("SELECT CAST('abc' AS INT)", "cannot read 'abc' as INTEGER", "'abc'", "");
     check("SELECT 1 / 0", "division by zero", "", "");
-    check("INSERT INTO orders VALUES (1)", "row 1 of VALUES has 1 values where 3 are expected", "", "");
+    let columns = "its columns are `id`, `customer`, `price`";
+    check("INSERT INTO orders VALUES (1)", "row 1 for `orders` has 1 value where 3 are expected", "orders", columns);
     let check_failed = "table `customers`: check `id > 0` is not met in the row (id = -1, name = x)";
     check("INSERT INTO customers VALUES (-1, 'x')", check_failed, "customers", "");
     let null = "table `customers`: column `name` is NULL in the row (id = 5, name = NULL)";

@@ -95,7 +95,7 @@ fn the_catalog_is_the_same_after_reopening() {
         "a,INTEGER,YES,,7",
         "b,VARCHAR,NO,,'x'",
         "n\n2\n",
-        "S 1,BASE TABLE",
+        "S 1,STREAM",
         "w,VIEW",
     ] {
         let line = line.replace("\"t\"", "t");

@@ -97,7 +97,7 @@ fn what_a_format_has_no_form_for_is_said() {
         [
             "error: COPY: column `l` holds a nested value, which csv has no form for",
             "error: COPY: column `iv` holds an interval, which parquet has no form for",
-            "error: COPY: no format `xyz` for b.xyz",
+            "error: COPY: no format `xyz` for 'b.xyz'",
         ]
     );
 }
