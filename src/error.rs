@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 mod batch;
 mod wording;
 
+pub use wording::{WRONG_WIDTH, is_about_names};
+
 /// `Result` with Millstream's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -53,12 +53,21 @@ pub(super) fn as_sql(text: &str) -> String {
             }
             None => {
                 let next = rest.chars().next().map_or(0, char::len_utf8);
-                out.push_str(&rest[..next]);
-                rest = &rest[next..];
+                // Expressions give the place of a column with its name.
+                let place = rest.strip_prefix('@').filter(|_| !begins_word).map_or(0, digits);
+                if place == 0 {
+                    out.push_str(&rest[..next]);
+                }
+                rest = &rest[next + place..];
             }
         }
     }
     out.replace("count(1)", "count(*)")
+}
+
+/// How many digits a text begins with.
+fn digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
 /// The literal that a text begins with, and its length there.
@@ -98,6 +107,7 @@ mod tests {
         assert_eq!(as_sql("Project b, count(Int64(1)) AS n"), "Project b, count(*) AS n");
         assert_eq!(as_sql("sum(t.x * Float64(-1.5))"), "sum(t.x * -1.5)");
         assert_eq!(as_sql("max(t.a = Utf8(\"it's (x)\"))"), "max(t.a = 'it''s (x)')");
+        assert_eq!(as_sql("CAST(x@1 AS Int64) AS t.x, 'a@b'"), "CAST(x AS Int64) AS t.x, 'a@b'");
         assert_eq!(as_sql("MyInt64(1) (Int64 (é Int64(2"), "MyInt64(1) (Int64 (é Int64(2");
     }
 }

@@ -155,7 +155,8 @@ impl Core {
         let rows =
             snapshot.rows.get(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
         if let Some(failure) = &rows.failure {
-            return Err(Error::input(format!("the view cannot be read: {failure}")));
+            let name = self.catalog.get(id).map_or_else(String::new, |object| object.name.clone());
+            return Err(Error::input(format!("view `{name}` cannot be read: {failure}")));
         }
         let view =
             self.views.get_mut(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;

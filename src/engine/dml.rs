@@ -22,7 +22,7 @@ use super::request::Change;
 use super::snapshot::Snapshot;
 use super::table::TableChange;
 use crate::delta::{Delta, consolidate};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, WRONG_WIDTH};
 use crate::operators::project::batch as with_schema;
 use crate::sql::bind::{Binder, Names};
 use crate::sql::lower::nullable;
@@ -127,7 +127,7 @@ impl Dml {
         let session = runner.session();
         let rows = RowNames::new(session, snapshot);
         let names = TargetNames { rows, session, target: &self.target, reads_target: self.depends_on_target() };
-        let plan = Binder::new(session, &names).statement(self.statement.clone())?;
+        let plan = Binder::new(session, &names).statement(self.statement.clone()).map_err(|e| self.with_target(e))?;
         let LogicalPlan::Dml(DmlStatement { op, input, table_name, .. }) = plan else {
             return Err(Error::Internal(format!("{} was planned as something else", self.verb)));
         };
@@ -154,6 +154,16 @@ impl Dml {
                 Ok(Change::Table { object, change: TableChange::Exact(delta) })
             }
             other => Err(Error::unsupported(format!("{} is not supported", other.name()))),
+        }
+    }
+
+    /// The error with the name of the target, where it is about its width.
+    fn with_target(&self, error: Error) -> Error {
+        match error {
+            Error::Input(input) if input.message == WRONG_WIDTH => {
+                Error::input(format!("{WRONG_WIDTH} `{}`", self.target.name))
+            }
+            error => error,
         }
     }
 

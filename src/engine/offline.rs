@@ -107,8 +107,8 @@ fn run(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> {
     let names = ArchiveNames { catalog };
     match statement {
         Statement::Query(query) => {
-            let plan = Binder::new(&session, &names).query(&query)?;
-            runner(session).collect(plan)
+            let (plan, shown) = Binder::new(&session, &names).shown(&query)?;
+            runner(session).collect(plan)?.renamed(&shown)
         }
         Statement::Show(Show::Tables | Show::Streams) => {
             show::texts(vec![("name", names.all().into_iter().map(Some).collect())])

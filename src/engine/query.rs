@@ -1,11 +1,12 @@
 //! Runs batch plans: on the query threads, with a way to stop them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{collect, execute_stream};
@@ -13,6 +14,7 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
+use crate::operators::project::batch as with_schema;
 use crate::sink::Writer;
 
 /// How long a waiting statement takes to notice that it was cancelled.
@@ -31,6 +33,20 @@ impl Rows {
     /// How many rows.
     pub fn len(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// The same rows under the names that `shown` gives for some columns.
+    pub(super) fn renamed(self, shown: &HashMap<String, String>) -> Result<Rows> {
+        if shown.is_empty() {
+            return Ok(self);
+        }
+        let field = |field: &FieldRef| match shown.get(field.name()) {
+            Some(name) => Arc::new(field.as_ref().clone().with_name(name)),
+            None => field.clone(),
+        };
+        let schema = Arc::new(Schema::new(self.schema.fields().iter().map(field).collect::<Vec<_>>()));
+        let batches = self.batches.iter().map(|b| with_schema(&schema, b.columns().to_vec(), b.num_rows()));
+        Ok(Rows { batches: batches.collect::<Result<_>>()?, schema })
     }
 
     /// Whether there is none.

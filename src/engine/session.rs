@@ -1,5 +1,6 @@
 //! A session: statements to outcomes, one after another.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
@@ -186,18 +187,19 @@ impl Session {
     }
 
     fn query(&mut self, query: &ast::Query) -> Result<Rows> {
-        let plan = self.plan(query)?;
-        self.runner().collect(plan)
+        let (plan, shown) = self.plan(query)?;
+        self.runner().collect(plan)?.renamed(&shown)
     }
 
-    fn plan(&mut self, query: &ast::Query) -> Result<LogicalPlan> {
+    /// The plan of a query, and what columns are called that have another name in it.
+    fn plan(&mut self, query: &ast::Query) -> Result<(LogicalPlan, HashMap<String, String>)> {
         let catalog = self.catalog();
         let statement = ast::Statement::Query(Box::new(query.clone()));
         let reads = names::sources(&catalog, &names::reads(&catalog, statement)?, false);
         let snapshot = self.snapshot(reads)?;
         let session = self.database.inner().session.load_full();
         let names = RowNames::new(&session, &snapshot);
-        Binder::new(&session, &names).query(query)
+        Binder::new(&session, &names).shown(query)
     }
 
     fn catalog(&self) -> Arc<Catalog> {
@@ -264,7 +266,7 @@ impl Session {
             CopyToSource::Relation(name) => parse_query(&format!("SELECT * FROM {name}"))?,
         };
         let target = crate::sink::Target::new(copy)?;
-        let plan = self.plan(&query)?;
+        let (plan, _) = self.plan(&query)?;
         let rows = self.runner().stream(plan, move |schema| target.open(schema))?;
         Ok(Outcome::done(format!("COPY {rows}")))
     }
@@ -274,7 +276,7 @@ impl Session {
             Explain::View(name) => show::circuit(&self.database, &name).map(Outcome::Rows),
             Explain::NewView(create) => ddl_view::explain(&self.database, &create).map(Outcome::Rows),
             Explain::Query { query, analyze, verbose } => {
-                let plan = self.plan(&query)?;
+                let (plan, _) = self.plan(&query)?;
                 let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
                 let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
                 self.runner().collect(plan).map(Outcome::Rows)

@@ -85,9 +85,19 @@ const WINDOW_FUNCTIONS: [&str; 9] =
 /// Texts that begin like this, and what is said instead of them.
 const WHOLE: [(&str, &str); 3] = [
     ("Divide by zero error", "division by zero"),
-    ("Column count doesn't match insert query", "the rows have another number of columns than are inserted into"),
+    ("Column count doesn't match insert query", WRONG_WIDTH),
     ("UNION queries have different number of columns", "the queries of a UNION have different numbers of columns"),
 ];
+
+/// How rows are refused that have another number of columns than they are inserted into.
+pub const WRONG_WIDTH: &str = "the rows have another number of columns than are inserted into";
+/// How a query with two columns of one name is refused.
+const TWO_COLUMNS: &str = "the query has two columns";
+
+/// Whether an error is that a query has two columns of one name.
+pub fn is_about_names(error: &Error) -> bool {
+    matches!(error, Error::Input(error) if error.message.starts_with(TWO_COLUMNS))
+}
 
 /// An error of the user's from their text.
 pub(super) fn said(text: &str) -> Error {
@@ -130,6 +140,12 @@ fn reworded(text: &str) -> Option<Error> {
         }
         return Some(error);
     }
+    if let Some((what, rest)) = text.split_once(" must be >=")
+        && ["LIMIT", "OFFSET"].contains(&what)
+    {
+        let number = rest.split('\'').nth(1)?;
+        return Some(Error::input(format!("{what} cannot be negative, as '{number}' is")));
+    }
     if let Some(name) = text.strip_prefix("Unsupported SQL type ") {
         let error = Error::input(format!("no type `{name}`"));
         return Some(match nearest(&name.to_uppercase(), TYPE_NAMES) {
@@ -145,9 +161,11 @@ fn reworded(text: &str) -> Option<Error> {
         );
     }
     if text.starts_with("Projections require unique expression names") {
+        let expression = text.split_once("the expression \"").map(|(_, rest)| rest.split("\" at position").next());
+        let name = expression.flatten().or_else(|| quoted('"'))?;
+        let name = name.rsplit(" AS ").next().unwrap_or(name);
         return Some(
-            Error::input(format!("the query has two columns `{}`", quoted('"')?))
-                .with_hint("give one of them another name with AS"),
+            Error::input(format!("{TWO_COLUMNS} `{name}`")).with_hint("give one of them another name with AS"),
         );
     }
     if let Some((message, candidates)) = text.split_once("Candidate functions:") {

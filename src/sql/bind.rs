@@ -1,5 +1,6 @@
 //! Statements to logical plans: names and types.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -13,8 +14,8 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, 
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
-use super::columns::name_columns;
-use crate::error::{Error, Result, list, nearest};
+use super::columns::{name_columns, tell_apart};
+use crate::error::{Error, Result, is_about_names, list, nearest};
 
 /// What names mean to a query: live rows, history, or just schemas, as the use wants it.
 pub trait Names {
@@ -62,11 +63,39 @@ impl<'a> Binder<'a> {
         self.statement(ast::Statement::Query(Box::new(query.clone())))
     }
 
+    /// The same, of a query whose columns may have one name twice: with what each column of the plan is to be called
+    /// where it is called something else there.
+    ///
+    /// # Errors
+    /// As [`Binder::query`].
+    pub fn shown(&self, query: &ast::Query) -> Result<(LogicalPlan, HashMap<String, String>)> {
+        match self.query(query) {
+            Err(error) if is_about_names(&error) => {
+                let mut query = query.clone();
+                let shown = tell_apart(&mut query);
+                Ok((self.query(&query)?, shown))
+            }
+            plan => Ok((plan?, HashMap::new())),
+        }
+    }
+
     /// The plan of an INSERT, UPDATE, DELETE or query.
     ///
     /// # Errors
     /// As [`Binder::query`].
     pub fn statement(&self, mut statement: ast::Statement) -> Result<LogicalPlan> {
+        let planned = self.plan(statement.clone());
+        match (&planned, &mut statement) {
+            // What is inserted goes by its place.
+            (Err(error), ast::Statement::Insert(insert)) if is_about_names(error) => {
+                insert.source.as_mut().map(|query| tell_apart(query));
+                self.plan(statement)
+            }
+            _ => planned,
+        }
+    }
+
+    fn plan(&self, mut statement: ast::Statement) -> Result<LogicalPlan> {
         name_columns(&mut statement);
         let planner = SqlToRel::new_with_options(self, self.options);
         planner.sql_statement_to_plan(statement).map_err(|error| self.with_near_function(error.into()))

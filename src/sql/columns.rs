@@ -1,13 +1,19 @@
-//! Names for columns that a query leaves without one: the expression as it is written, such as `count(*)`.
+//! Names for columns that a query leaves without one, and for those of one name.
 //!
-//! The batch engine would name them by its plan, `count(Int64(1))`.
+//! A column without a name is called as it is written, such as `count(*)`; the batch engine would name it by its plan,
+//! `count(Int64(1))`. Columns of one name, as in `SELECT x, x`, the batch engine refuses: they are planned under
+//! different names and shown under their own.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut, visit_expressions,
+    Distinct, Expr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+    visit_expressions,
 };
+
+use super::parse::normalize;
 
 /// An expression longer than this many bytes keeps the batch engine's name.
 const NAME_BYTES_MAX: usize = 120;
@@ -23,8 +29,14 @@ impl VisitorMut for Queries {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Some(select) = first_select(&mut query.body) {
+        let Query { body, order_by, .. } = query;
+        if let Some(select) = first_select(body) {
             select.projection.iter_mut().for_each(name_item);
+            if let (Some(Distinct::Distinct), Some(order_by)) = (&select.distinct, order_by)
+                && let OrderByKind::Expressions(keys) = &mut order_by.kind
+            {
+                keys.iter_mut().for_each(|key| refer_to_name(&mut key.expr, &select.projection));
+            }
         }
         ControlFlow::Continue(())
     }
@@ -49,6 +61,48 @@ fn name_item(item: &mut SelectItem) {
     if write!(name, "{expr}").is_ok() {
         let expr = expr.clone();
         *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name.0) };
+    }
+}
+
+/// DISTINCT can be ordered by its columns alone, which now have names.
+fn refer_to_name(key: &mut Expr, projection: &[SelectItem]) {
+    let alias = projection.iter().find_map(|item| match item {
+        SelectItem::ExprWithAlias { expr, alias } if expr == key => Some(alias.clone()),
+        _ => None,
+    });
+    if let Some(alias) = alias {
+        *key = Expr::Identifier(alias);
+    }
+}
+
+/// Gives columns of one name different ones. Returns what each of the new ones was called.
+pub fn tell_apart(query: &mut Query) -> HashMap<String, String> {
+    let (mut shown, mut seen) = (HashMap::new(), HashSet::new());
+    let Some(select) = first_select(&mut query.body) else { return shown };
+    let has_wildcard = select.projection.iter().any(|item| name_of(item).is_none());
+    for item in &mut select.projection {
+        let Some(name) = name_of(item) else { continue };
+        if seen.insert(name.clone()) && !has_wildcard {
+            continue;
+        }
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        let expr = expr.clone();
+        let other = (2..).map(|n| format!("{name} ({n})")).find(|other| seen.insert(other.clone()));
+        let other = other.expect("the numbers do not end");
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', other.clone()) };
+        shown.insert(other, name);
+    }
+    shown
+}
+
+/// What a column is called; nothing for a wildcard.
+fn name_of(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(normalize(alias)),
+        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(normalize(name)),
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().map(normalize),
+        SelectItem::UnnamedExpr(expr) => Some(expr.to_string()),
+        _ => None,
     }
 }
 
@@ -93,12 +147,21 @@ mod tests {
         };
         assert_eq!(named("SELECT a, t.b, *, a+1 FROM t"), r#"SELECT a, t.b, *, a + 1 AS "a + 1" FROM t"#);
         assert_eq!(named("SELECT count(*) AS n, max(a) FROM t"), r#"SELECT count(*) AS n, max(a) AS "max(a)" FROM t"#);
+        assert_eq!(
+            named("SELECT DISTINCT a+1 FROM t ORDER BY a + 1, b"),
+            r#"SELECT DISTINCT a + 1 AS "a + 1" FROM t ORDER BY "a + 1", b"#
+        );
         assert_eq!(named("SELECT 1 UNION SELECT 2"), r#"SELECT 1 AS "1" UNION SELECT 2"#);
         assert_eq!(
             named("WITH c AS (SELECT -a FROM t) SELECT * FROM (SELECT 'x' FROM c)"),
             r#"WITH c AS (SELECT -a AS "-a" FROM t) SELECT * FROM (SELECT 'x' AS "'x'" FROM c)"#
         );
         assert_eq!(named("SELECT unnest(a), unnest(b)[1] FROM t"), "SELECT unnest(a), unnest(b)[1] FROM t");
+        let mut query = Parser::new(&GenericDialect).try_with_sql("SELECT x, T.X, 1, 1 FROM t").unwrap();
+        let mut query = query.parse_query().unwrap();
+        let shown = tell_apart(&mut query);
+        assert_eq!(query.to_string(), r#"SELECT x, T.X AS "x (2)", 1, 1 AS "1 (2)" FROM t"#);
+        assert_eq!(shown, HashMap::from([("x (2)".into(), "x".into()), ("1 (2)".into(), "1".into())]));
         let long = format!("SELECT '{}'", "x".repeat(NAME_BYTES_MAX));
         assert_eq!(named(&long), long);
     }

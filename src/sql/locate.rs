@@ -123,7 +123,7 @@ fn slip<'a>(word: &Word<'_>, keywords: &[&'a str]) -> Option<&'a str> {
     nearest(&upper, keywords.iter().copied())
 }
 
-/// A name, a keyword or a text of a statement.
+/// A name, a keyword, a text or a number of a statement.
 struct Word<'a> {
     text: &'a str,
     place: Place,
@@ -141,7 +141,8 @@ impl Word<'_> {
     }
 
     fn is_text(&self, text: &str) -> bool {
-        self.text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')) == Some(text)
+        let number = text.strip_prefix('-').unwrap_or(text);
+        self.text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')) == Some(text) || self.text == number
     }
 }
 
@@ -151,7 +152,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
     while at < text.len() {
         let (token, length, _) = token(&text[at..]);
         let passed = &text[at..at + length];
-        if matches!(token, Token::Word | Token::QuotedName | Token::Text) {
+        if matches!(token, Token::Word | Token::QuotedName | Token::Text | Token::Number) {
             words.push(Word { text: passed, place });
         }
         match passed.rfind('\n') {

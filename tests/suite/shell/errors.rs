@@ -100,6 +100,20 @@ fn types_and_values() {
     check("SELECT customer + price FROM orders", "`+` cannot take VARCHAR and DOUBLE", "customer", cast);
     let called = "function `upper` cannot be called as upper(DOUBLE, BIGINT)";
     check("SELECT upper(price, 1) FROM orders", called, "upper", "it is called as upper(VARCHAR)");
+    check("INSERT INTO customers VALUES (1.5, 'x')", "cannot read '1.5' as BIGINT", "1.5", "");
+    check(
+        "INSERT INTO orders SELECT 1",
+        "the rows have another number of columns than are inserted into `orders`",
+        "orders",
+        "",
+    );
+    check("SELECT 1 LIMIT -1", "LIMIT cannot be negative, as '-1' is", "1", "");
+    check("SELECT 1 LIMIT 1 OFFSET -2", "OFFSET cannot be negative, as '-2' is", "2", "");
+    check("SELECT cuont(*) FROM orders", "no function `cuont`", "cuont", "did you mean `count`?");
+    let named = "give one of them another name with AS";
+    check("CREATE VIEW v AS SELECT 1, 1", "the query has two columns `1`", "1", named);
+    let length = "table `short`: check `name is VARCHAR(3)` is not met in the row (name = long)";
+    check("CREATE TABLE short (name VARCHAR(3)); INSERT INTO short VALUES ('long')", length, "short", "");
     check("SELECT CAST('abc' AS INT)", "cannot read 'abc' as INTEGER", "'abc'", "");
     check("SELECT 1 / 0", "division by zero", "", "");
     let columns = "its columns are `id`, `customer`, `price`";

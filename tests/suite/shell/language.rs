@@ -23,6 +23,48 @@ fn defaults_keys_and_changes() {
 }
 
 #[test]
+fn columns_are_called_as_they_are_written() {
+    gives(
+        &format!(
+            "{TABLE}INSERT INTO t VALUES (1, 2, 'x'), (2, 3, 'x'); SELECT count(*), sum(a) + 1, 'c' FROM t;
+             SELECT DISTINCT a % 2 FROM t ORDER BY a % 2; SELECT * FROM (SELECT max(a) FROM t);
+             SELECT a, a, *, 1, 1 FROM t ORDER BY a LIMIT 1; SELECT t.a, u.a FROM t JOIN t u ON t.id = u.id + 1;
+             CREATE MATERIALIZED VIEW v AS SELECT b, count(*) FROM t GROUP BY b; SELECT \"count(*)\", * FROM v;
+             INSERT INTO t SELECT id + 10, id + 10, b FROM t; SELECT count(*) FROM t WHERE id = a"
+        ),
+        "count(*),sum(a) + 1,'c'\n2,6,c\na % 2\n0\n1\nmax(a)\n3\na,a,id,a,b,1,1\n2,2,1,2,x,1,1\na,a\n3,2\n\
+         count(*),b,count(*)\n2,x,2\ncount(*)\n2\n",
+    );
+}
+
+#[test]
+fn information_schema_tells_columns_keys_and_views() {
+    gives(
+        &format!(
+            "{TABLE}CREATE VIEW w AS SELECT id FROM t; CREATE TABLE d (n DECIMAL(9, 2));
+             SELECT table_name, column_name, ordinal_position, column_default, is_nullable, data_type, numeric_scale
+             FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 3;
+             SELECT table_name, view_definition FROM information_schema.views;
+             SELECT table_name, column_name FROM information_schema.key_column_usage;
+             SELECT schema_name FROM information_schema.schemata"
+        ),
+        "table_name,column_name,ordinal_position,column_default,is_nullable,data_type,numeric_scale\n\
+         d,n,1,,YES,\"DECIMAL(9, 2)\",2\nt,id,1,,NO,INTEGER,\nt,a,2,7,YES,INTEGER,\nt,b,3,'x',NO,VARCHAR,\n\
+         w,id,1,,YES,INTEGER,\ntable_name,view_definition\nw,SELECT id FROM t\ntable_name,column_name\nt,id\n\
+         schema_name\ninformation_schema\npublic\nsystem\n",
+    );
+}
+
+#[test]
+fn a_key_that_fails_opposite_an_empty_side_fails_the_view_and_is_no_difference() {
+    let run = Place::new().sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, x INT); CREATE TABLE e (x INT PRIMARY KEY); INSERT INTO t VALUES (1, 5);
+         CREATE MATERIALIZED VIEW j AS SELECT t.id FROM t JOIN e ON 10 / (t.x - 5) = e.x; VERIFY j;",
+    );
+    assert!(run.ok().contains("ok, both fail: division by zero, on the row (id = 1, x = 5)"), "{run:?}");
+}
+
+#[test]
 fn a_transaction_is_one_commit_or_none() {
     gives(
         &format!(

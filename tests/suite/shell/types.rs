@@ -73,6 +73,25 @@ fn json_and_parquet_carry_every_type_that_they_have() {
 }
 
 #[test]
+fn copy_tells_null_from_empty_and_keeps_what_is_no_number() {
+    let place = Place::new();
+    let rows = "VALUES (1, '', 'NaN'), (2, NULL, '-inf')";
+    let script = format!(
+        "CREATE TABLE t (id INT PRIMARY KEY, a TEXT, f DOUBLE); INSERT INTO t {rows};
+         COPY t TO 't.csv'; COPY t TO 't.ndjson'; COPY (SELECT * FROM t WHERE id > 5) TO 'none.json'; COPY t TO 't.json';
+         CREATE TABLE c (id INT, a TEXT, f DOUBLE) WITH (connector = 'file', path = 't.csv');
+         CREATE TABLE j (id INT, a TEXT, f DOUBLE) WITH (connector = 'file', path = 't.json');
+         SELECT * FROM c EXCEPT SELECT * FROM t; SELECT * FROM j EXCEPT SELECT * FROM t;
+         SELECT a IS NULL AS n FROM c ORDER BY id"
+    );
+    assert_eq!(place.sql(&script).ok(), "id,a,f\nid,a,f\nn\nfalse\ntrue\n");
+    let read = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap();
+    assert_eq!(read("t.csv"), "id,a,f\n1,\"\",NaN\n2,,-inf\n");
+    assert_eq!(read("t.ndjson"), "{\"id\":1,\"a\":\"\",\"f\":\"NaN\"}\n{\"id\":2,\"a\":null,\"f\":\"-Infinity\"}\n");
+    assert_eq!(read("none.json"), "[]\n");
+}
+
+#[test]
 fn the_archive_carries_every_type_back() {
     let place = Place::new();
     let read = "SELECT * FROM a ORDER BY id; SELECT * FROM b ORDER BY id; DESCRIBE b";
@@ -84,6 +103,9 @@ fn the_archive_carries_every_type_back() {
     }
     let query = format!("SELECT {PLAIN_NAMES} FROM a ORDER BY id");
     assert_eq!(place.run(&["query", "db", &query, "--format", "csv"]).ok(), plain());
+    let interval = "SELECT iv, iv + INTERVAL '1 day' AS later FROM b WHERE iv IS NOT NULL";
+    let text = "iv,later\n1 mons 2 days 3 hours,1 mons 3 days 3 hours\n";
+    assert_eq!(place.run(&["query", "db", interval, "--format", "csv"]).ok(), text);
 }
 
 #[test]
