@@ -156,6 +156,12 @@ pub fn defaults(session: &SessionState, object: &Object) -> Result<Vec<(String, 
 
 /// A snapshot of nothing, for statements that read nothing.
 pub fn empty_snapshot(catalog: Arc<Catalog>, time: i64) -> Arc<Snapshot> {
-    let history = super::history::History { archive: None, archived_to: 0, segments: Arc::default(), to: 0 };
+    let history = super::history::History {
+        archive: None,
+        archived_to: 0,
+        segments: Arc::default(),
+        to: 0,
+        pending: Arc::default(),
+    };
     Arc::new(Snapshot { offset: 0, time, catalog, rows: std::collections::HashMap::new(), history })
 }

@@ -29,15 +29,18 @@ pub struct History {
     pub segments: Arc<Vec<Arc<Segment>>>,
     /// The last offset that is seen.
     pub to: u64,
+    /// Events after that, by object: those of the transaction that reads.
+    pub pending: Arc<Vec<(u32, RecordBatch)>>,
 }
 
 impl History {
-    /// The changes of one object in the order of the log, in batches of bounded size.
+    /// The changes of one object in the order of the log, in batches of bounded size, then the pending ones.
     pub fn scan(&self, object: u32, schema: &SchemaRef) -> impl Iterator<Item = Result<Delta>> + Send + use<> {
         let (from, to) = (self.archived_to + 1, self.to);
         let archived = self.archive.as_ref().and_then(|a| a.scan(object, 1, self.archived_to.min(to)));
         let target = schema.clone();
         let archived = archived.into_iter().flatten().map(move |batch| from_archive(&batch?, &target));
+        let columns = schema.clone();
         let schema = schema.clone();
         let segments: Vec<Arc<Segment>> = self.segments.to_vec();
         let logged = segments.into_iter().flat_map(move |segment| segment.records(from, to)).flat_map(move |record| {
@@ -50,7 +53,12 @@ impl History {
             };
             deltas.into_iter()
         });
-        archived.chain(logged)
+        let pending: Vec<RecordBatch> =
+            self.pending.iter().filter(|(of, _)| *of == object).map(|(_, batch)| batch.clone()).collect();
+        let pending = pending
+            .into_iter()
+            .map(move |batch| Ok(Delta::insert(with_schema(&columns, batch.columns().to_vec(), batch.num_rows())?)));
+        archived.chain(logged).chain(pending)
     }
 
     /// As [`History::scan`], in steps that grow from small to large: a view is filled with few of them.

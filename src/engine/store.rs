@@ -186,7 +186,13 @@ impl Store {
     /// How to read everything up to an offset.
     pub fn history(&self, to: u64) -> History {
         let archived_to = self.archive.as_ref().map_or(0, |a| a.manifest().sealed_to);
-        History { archive: self.archive.clone(), archived_to, segments: self.segments.clone(), to }
+        History {
+            archive: self.archive.clone(),
+            archived_to,
+            segments: self.segments.clone(),
+            to,
+            pending: Arc::default(),
+        }
     }
 
     /// Notes the streams and tables that DDL makes, before any row of them is logged.

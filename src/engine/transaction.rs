@@ -53,6 +53,11 @@ impl Transaction {
         }
         self.read.extend(objects.iter().filter(|id| is_table(&state, **id)));
         self.base = Some(Arc::new(state.clone()));
+        let events = self.changes.iter().filter_map(|change| match change {
+            Change::Events { object, batch } => Some((*object, batch.clone())),
+            Change::Table { .. } => None,
+        });
+        state.history.pending = Arc::new(events.collect());
         for id in objects {
             self.overlay(*id)?;
         }

@@ -13,6 +13,8 @@ pub struct Relation {
     pub columns: Vec<Column>,
     /// The columns of the primary key; none in a stream, perhaps none in a table.
     pub key: Vec<usize>,
+    /// A condition that no row may break.
+    pub check: Option<String>,
 }
 
 /// A change of one relation.
@@ -28,6 +30,11 @@ pub enum Change {
 #[derive(Debug, Clone)]
 pub enum Step {
     View {
+        name: String,
+        sql: String,
+    },
+    /// Gives a view that no other reads another query.
+    Replace {
         name: String,
         sql: String,
     },
@@ -60,6 +67,7 @@ impl Relation {
             let key: Vec<&str> = self.key.iter().map(|k| self.columns[*k].name.as_str()).collect();
             items.push(format!("PRIMARY KEY ({})", key.join(", ")));
         }
+        items.extend(self.check.iter().map(|check| format!("CHECK ({check})")));
         let what = if self.is_stream { "STREAM" } else { "TABLE" };
         format!("CREATE {what} {} ({})", self.name, items.join(", "))
     }
@@ -75,7 +83,13 @@ impl Relation {
             _ => vec![1, 0],
         };
         let name = format!("{}{at}", if is_stream { "events" } else { "facts" });
-        Relation { name, is_stream, columns, key }
+        let named: Vec<Named> = columns.iter().map(|c| Named { name: c.name.clone(), kind: c.kind }).collect();
+        // NULL breaks no check, and most rows should break none.
+        let check = random.percent(25).then(|| {
+            let mut expressions = Expressions { random, columns: &named, fallible: false };
+            format!("{} OR {}", expressions.condition(1), expressions.condition(1))
+        });
+        Relation { name, is_stream, columns, key, check }
     }
 
     fn named(&self) -> Vec<Named> {
@@ -183,16 +197,26 @@ impl Case {
                 if !fallible {
                     sources.push(Source { name: name.clone(), columns });
                 }
-                steps.push(Step::View { name, sql: query.sql });
+                let read = |name: &str| {
+                    let mut views = steps.iter().filter_map(|s| match s {
+                        Step::View { sql, .. } | Step::Replace { sql, .. } => Some(sql),
+                        _ => None,
+                    });
+                    query.sql.contains(name) || views.any(|sql| sql.contains(name))
+                };
+                // Some views take the place of an earlier one.
+                let earlier = format!("view{}", views + 1);
+                let is_there = steps.iter().any(|s| matches!(s, Step::View { name, .. } if *name == earlier));
+                if is_there && !read(&earlier) && random.percent(40) {
+                    sources.retain(|source| source.name != earlier && source.name != name);
+                    steps.push(Step::Replace { name: earlier, sql: query.sql });
+                } else {
+                    steps.push(Step::View { name, sql: query.sql });
+                }
             } else {
                 commits -= 1;
                 let count = if random.percent(30) { random.between(2, 4) } else { 1 };
-                let mut changes: Vec<Change> = (0..count).map(|_| Change::random(&mut random, &relations)).collect();
-                if count > 1 {
-                    // A transaction sees its own changes of tables, not its own events.
-                    changes
-                        .retain(|c| !matches!(c, Change::InsertSelect { relation } if relations[*relation].is_stream));
-                }
+                let changes = (0..count).map(|_| Change::random(&mut random, &relations)).collect();
                 steps.push(Step::Commit(changes));
                 match random.below(60) {
                     0..4 => steps.push(Step::Reopen),
@@ -213,6 +237,9 @@ impl Case {
         for step in &self.steps {
             match step {
                 Step::View { name, sql } => lines.push(format!("CREATE MATERIALIZED VIEW {name} AS {sql}")),
+                Step::Replace { name, sql } => {
+                    lines.push(format!("CREATE OR REPLACE MATERIALIZED VIEW {name} AS {sql}"))
+                }
                 Step::Drop { name } => lines.push(format!("DROP MATERIALIZED VIEW {name}")),
                 Step::Checkpoint => lines.push("CHECKPOINT".into()),
                 Step::Reopen => lines.push("-- here the database is closed and opened again".into()),
@@ -259,7 +286,7 @@ impl Case {
         }
         for at in (0..self.relations.len()).rev() {
             let used = self.steps.iter().any(|s| match s {
-                Step::View { sql, .. } => sql.contains(&self.relations[at].name),
+                Step::View { sql, .. } | Step::Replace { sql, .. } => sql.contains(&self.relations[at].name),
                 Step::Commit(changes) => changes.iter().any(|c| c.relation() == at),
                 Step::Drop { .. } | Step::Checkpoint | Step::Reopen => false,
             });

@@ -61,6 +61,16 @@ impl Expressions<'_> {
                     self.column(Kind::Time).unwrap_or("TIMESTAMP '2024-03-01'".into())
                 ),
             },
+            Kind::Unsigned => format!("({} % CAST(3 AS BIGINT UNSIGNED))", self.of(kind, depth)),
+            Kind::Moment => match self.random.below(2) {
+                0 => format!("date_trunc('hour', {})", self.of(kind, depth)),
+                _ => format!("({} + INTERVAL '90 minutes')", self.of(kind, 0)),
+            },
+            Kind::List => match self.random.below(2) {
+                0 => format!("array_reverse({})", self.of(kind, depth)),
+                _ => format!("array_append({}, CAST({} AS BIGINT))", self.of(kind, depth), self.of(Kind::Int, 0)),
+            },
+            Kind::Struct => self.choice(kind, depth),
         }
     }
 
@@ -86,7 +96,9 @@ impl Expressions<'_> {
             };
         }
         let (a, b) = (self.of(Kind::Int, depth), self.of(Kind::Int, depth));
-        match self.random.below(7) {
+        match self.random.below(9) {
+            7 => format!("{}[1]", self.of(Kind::List, 0)),
+            8 => format!("get_field({}, 'a')", self.of(Kind::Struct, 0)),
             0 => format!("({a} + {b})"),
             1 => format!("({a} - {b})"),
             2 => format!("({a} * {b})"),

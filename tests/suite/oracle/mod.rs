@@ -17,6 +17,7 @@ mod random;
 mod reference;
 mod regressions;
 mod run;
+mod stock;
 mod value;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

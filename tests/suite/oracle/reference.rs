@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use datafusion::common::DFSchema;
 use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
@@ -27,6 +28,7 @@ use millstream::sql::context::session_state;
 use tokio::runtime::Runtime;
 
 use super::case::{Change, Relation};
+use super::stock::Stock;
 use super::value::{batch, schema};
 
 /// Rows as text, each with how often it is there. Text tells apart what bits tell apart, but for NaNs.
@@ -71,6 +73,7 @@ pub struct Reference {
     schema: Arc<MemorySchemaProvider>,
     /// Planned once, run often.
     views: HashMap<String, (LogicalPlan, Arc<dyn ExecutionPlan>)>,
+    stock: Stock,
     runtime: Runtime,
 }
 
@@ -85,18 +88,21 @@ impl Reference {
                 Arc::new(Rows { schema, rows, alone: AtomicBool::new(false) })
             })
             .collect();
+        let state = session_state(1).unwrap();
+        let stock = Stock::new(state.config().clone());
         for (relation, rows) in relations.iter().zip(&rows) {
-            let table = StreamingTable::try_new(rows.schema.clone(), vec![rows.clone()]).unwrap();
-            tables.register_table(relation.name.clone(), Arc::new(table)).unwrap();
+            let table = Arc::new(StreamingTable::try_new(rows.schema.clone(), vec![rows.clone()]).unwrap());
+            tables.register_table(relation.name.clone(), table.clone()).unwrap();
+            stock.add(&relation.name, table);
         }
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(millstream::sql::SCHEMA, tables.clone()).unwrap();
-        let state = session_state(1).unwrap();
         state.catalog_list().register_catalog(millstream::sql::CATALOG.into(), Arc::new(catalog));
         let mut alone = state.clone();
         *alone.config_mut() = alone.config().clone().with_batch_size(1);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        Reference { relations: relations.to_vec(), rows, state, alone, schema: tables, views: HashMap::new(), runtime }
+        let (relations, views) = (relations.to_vec(), HashMap::new());
+        Reference { relations, rows, state, alone, schema: tables, views, stock, runtime }
     }
 
     /// The rows of a relation.
@@ -112,7 +118,12 @@ impl Reference {
         self.views.insert(name.into(), (optimized, physical));
         self.schema.register_table(name.into(), Arc::new(ViewTable::new(plan, Some(sql.into()))))?;
         self.view(name)?;
-        Ok(())
+        self.stock.add_view(&self.runtime, name, sql)
+    }
+
+    /// What the batch engine as it comes makes of a query, where there can be no two opinions.
+    pub fn stock(&self, sql: &str) -> Option<Bag> {
+        self.stock.rows(&self.runtime, sql)
     }
 
     /// Whether the batch engine can run a query as it is written.
@@ -125,6 +136,7 @@ impl Reference {
     /// Forgets a view.
     pub fn drop_view(&mut self, name: &str) {
         self.views.remove(name);
+        self.stock.drop_view(name);
         self.schema.deregister_table(name).expect("it is there or not");
     }
 
@@ -233,7 +245,14 @@ impl Reference {
                 return Err(DataFusionError::Execution(format!("{} is NULL", column.name)));
             }
         }
-        Ok(())
+        let Some(check) = &relation.check else { return Ok(()) };
+        let schema = DFSchema::try_from(rows.schema())?;
+        let check = self.state.create_physical_expr(self.state.create_logical_expr(check, &schema)?, &schema)?;
+        let met = check.evaluate(rows)?.into_array(rows.num_rows())?;
+        match met.as_boolean().iter().any(|met| met == Some(false)) {
+            true => Err(DataFusionError::Execution("a check is not met".into())),
+            false => Ok(()),
+        }
     }
 }
 

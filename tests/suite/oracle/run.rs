@@ -7,7 +7,8 @@ use millstream::{Database, Durability, Error, Options, Outcome, Subscription, Ti
 
 use super::case::{Case, Change, Relation, Step};
 use super::reference::{Bag, Reference, bag, difference};
-use super::value::batch;
+use super::stock::is_closed;
+use super::value::{Kind, batch};
 
 /// Bytes of a segment, so small that a case fills several.
 const SEGMENT_BYTES: u64 = 2048;
@@ -31,6 +32,8 @@ pub struct Tally {
     pub failures: usize,
     /// Views that neither side takes.
     pub refused: usize,
+    /// Comparisons with the batch engine as it comes.
+    pub stock: usize,
 }
 
 impl Tally {
@@ -38,6 +41,7 @@ impl Tally {
         self.comparisons += other.comparisons;
         self.failures += other.failures;
         self.refused += other.refused;
+        self.stock += other.stock;
     }
 }
 
@@ -53,6 +57,7 @@ struct Run<'a> {
 
 struct View {
     name: String,
+    sql: String,
     /// What a subscriber has heard; nothing where the view has failed, since then there is nothing to hear.
     heard: Option<(Subscription, Bag)>,
 }
@@ -61,6 +66,9 @@ struct View {
 pub fn run(case: &Case, way: Way) -> Result<Tally, String> {
     let mut run = Run::new(case, way);
     run.steps(way)?;
+    if way == Way::Stepwise {
+        run.compare_with_stock()?;
+    }
     if way == Way::Grouped {
         run.compare("at the end")?;
         run.reopen()?;
@@ -95,7 +103,8 @@ impl<'a> Run<'a> {
         let mut tickets: Vec<Ticket> = Vec::new();
         for (at, step) in self.case.steps.iter().enumerate() {
             match step {
-                Step::View { name, sql } => self.create_view(name, sql, way)?,
+                Step::View { name, sql } => self.create_view("CREATE", name, sql, way)?,
+                Step::Replace { name, sql } => self.replace_view(name, sql, way)?,
                 Step::Drop { name } => self.drop_view(name)?,
                 Step::Commit(changes)
                     if way == Way::Grouped && changes.iter().all(|c| matches!(c, Change::Insert { .. })) =>
@@ -142,13 +151,31 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn create_view(&mut self, name: &str, sql: &str, way: Way) -> Result<(), String> {
-        let created = self.database().execute(&format!("CREATE MATERIALIZED VIEW {name} AS {sql}"));
+    /// Replaces a view. Where it is not there (the step that made it was left out), it is made.
+    fn replace_view(&mut self, name: &str, sql: &str, way: Way) -> Result<(), String> {
+        if self.views.iter().any(|view| view.name == name) {
+            self.reference.drop_view(name);
+            self.views.retain(|view| view.name != name);
+        }
+        self.create_view("CREATE OR REPLACE", name, sql, way)?;
+        if self.views.iter().all(|view| view.name != name) {
+            // Refused: the old one is still there, and of no use to the reference.
+            self.database().execute(&format!("DROP MATERIALIZED VIEW IF EXISTS {name}")).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn create_view(&mut self, create: &str, name: &str, sql: &str, way: Way) -> Result<(), String> {
+        let created = self.database().execute(&format!("{create} MATERIALIZED VIEW {name} AS {sql}"));
         let expected = self.reference.create_view(name, sql);
         match (created, expected) {
             (Ok(_), _) => {
                 let heard = (way == Way::Stepwise).then(|| self.database().subscribe(name).ok()).flatten();
-                self.views.push(View { name: name.into(), heard: heard.map(|heard| (heard, Bag::new())) });
+                self.views.push(View {
+                    name: name.into(),
+                    sql: sql.into(),
+                    heard: heard.map(|heard| (heard, Bag::new())),
+                });
             }
             (Err(error), Ok(())) => return Err(format!("view {name} was refused: {error}\n  {sql}")),
             (
@@ -255,6 +282,29 @@ impl<'a> Run<'a> {
                 (Err(expected), Err(error)) => {
                     return Err(format!("{when}: {name} fails: {error}, where batch says {expected}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch engine without anything of ours must agree where SQL leaves nothing open.
+    fn compare_with_stock(&mut self) -> Result<(), String> {
+        let floats = self.case.relations.iter().any(|r| r.columns.iter().any(|c| c.kind == Kind::Float));
+        let mut open: Vec<&str> = Vec::new();
+        for view in &self.views {
+            // A view that reads another is as open as that one.
+            if !is_closed(&view.sql, floats) || open.iter().any(|name| view.sql.contains(name)) {
+                open.push(&view.name);
+                continue;
+            }
+            let (Ok(expected), Some(stock)) = (self.reference.view_afresh(&view.name), self.reference.stock(&view.sql))
+            else {
+                continue;
+            };
+            self.tally.stock += 1;
+            if expected != stock {
+                let difference = difference(&stock, &expected);
+                return Err(format!("{} differs from the batch engine as it comes\n{difference}", view.name));
             }
         }
         Ok(())

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::json::ReaderBuilder;
 
 use super::random::Random;
 
@@ -18,9 +19,25 @@ pub enum Kind {
     Bool,
     Date,
     Time,
+    Unsigned,
+    Moment,
+    List,
+    Struct,
 }
 
-pub const KINDS: [Kind; 7] = [Kind::Int, Kind::Float, Kind::Decimal, Kind::Text, Kind::Bool, Kind::Date, Kind::Time];
+pub const KINDS: [Kind; 11] = [
+    Kind::Int,
+    Kind::Float,
+    Kind::Decimal,
+    Kind::Text,
+    Kind::Bool,
+    Kind::Date,
+    Kind::Time,
+    Kind::Unsigned,
+    Kind::Moment,
+    Kind::List,
+    Kind::Struct,
+];
 
 /// A column of a stream or table.
 #[derive(Debug, Clone)]
@@ -53,6 +70,10 @@ impl Column {
             (Kind::Bool, "BOOLEAN"),
             (Kind::Date, "DATE"),
             (Kind::Time, "TIMESTAMP"),
+            (Kind::Unsigned, "BIGINT UNSIGNED"),
+            (Kind::Moment, "TIMESTAMP WITH TIME ZONE"),
+            (Kind::List, "BIGINT[]"),
+            (Kind::Struct, "STRUCT<a BIGINT, b TEXT>"),
         ]);
         Column { name, kind, sql_type, required: random.percent(10) }
     }
@@ -70,6 +91,13 @@ impl Column {
             "BOOLEAN" => DataType::Boolean,
             "DATE" => DataType::Date32,
             "TIMESTAMP" => DataType::Timestamp(TimeUnit::Nanosecond, None),
+            "BIGINT UNSIGNED" => DataType::UInt64,
+            "TIMESTAMP WITH TIME ZONE" => DataType::Timestamp(TimeUnit::Nanosecond, Some("+00:00".into())),
+            "BIGINT[]" => DataType::new_list(DataType::Int64, true),
+            "STRUCT<a BIGINT, b TEXT>" => DataType::Struct(Fields::from(vec![
+                Field::new("a", DataType::Int64, true),
+                Field::new("b", DataType::Utf8, true),
+            ])),
             other => panic!("no such type: {other}"),
         }
     }
@@ -89,6 +117,16 @@ impl Column {
             "DECIMAL(10,2)" => (&["0", "1", "1.50", "-0.01", "2"], &["99999999.99", "-99999999.99"]),
             "TEXT" => (&["a", "b", "ab", "1", "2"], &["", "A", "é", "日本", "x y", "it's", "a%", "-0", "NULL"]),
             "BOOLEAN" => (&["true", "false"], &["true"]),
+            "BIGINT UNSIGNED" => (&["0", "1", "2"], &["9223372036854775808", "18446744073709551615"]),
+            "TIMESTAMP WITH TIME ZONE" => (
+                &["2024-01-01T00:00:00Z", "2024-01-01T12:00:00+05:30", "2024-03-10T00:00:00.5-08:00"],
+                &["1969-12-31T23:59:59.999999999Z", "2200-01-01T00:00:00Z"],
+            ),
+            "BIGINT[]" => (&["[1]", "[1,2]", "[2,1]", "[null]"], &["[]", "[9223372036854775807,null]"]),
+            "STRUCT<a BIGINT, b TEXT>" => (
+                &[r#"{"a":1,"b":"x"}"#, r#"{"a":2,"b":"x"}"#, r#"{"a":1,"b":null}"#],
+                &[r#"{"a":null,"b":null}"#, r#"{"a":-9223372036854775808,"b":""}"#],
+            ),
             "DATE" => (&["2024-01-01", "2024-01-02", "2024-02-29"], &["1969-12-31", "1700-01-01"]),
             _ => (
                 &["2024-01-01T00:00:00", "2024-01-01T10:30:00", "2024-01-02T00:00:00.000001"],
@@ -110,6 +148,12 @@ impl Column {
             Kind::Text => format!("'{}'", text.replace('\'', "''")),
             Kind::Bool => text.into(),
             Kind::Int if text.len() < 3 => text.into(),
+            Kind::List => format!("CAST({} AS BIGINT[])", text.replace("null", "NULL")),
+            Kind::Struct => {
+                let fields: serde_json::Value = serde_json::from_str(text).unwrap();
+                let (a, b) = (fields["a"].to_string(), fields["b"].to_string().replace('"', "'"));
+                format!("CAST(named_struct('a', {a}, 'b', {b}) AS {})", self.sql_type)
+            }
             _ => format!("CAST('{text}' AS {})", self.sql_type),
         }
     }
@@ -125,6 +169,10 @@ pub fn literal(random: &mut Random, kind: Kind) -> String {
         Kind::Bool => "BOOLEAN",
         Kind::Date => "DATE",
         Kind::Time => "TIMESTAMP",
+        Kind::Unsigned => "BIGINT UNSIGNED",
+        Kind::Moment => "TIMESTAMP WITH TIME ZONE",
+        Kind::List => "BIGINT[]",
+        Kind::Struct => "STRUCT<a BIGINT, b TEXT>",
     };
     let column = Column { name: String::new(), kind, sql_type, required: true };
     loop {
@@ -147,9 +195,22 @@ pub fn batch(columns: &[Column], rows: &[Vec<Value>]) -> RecordBatch {
         .iter()
         .enumerate()
         .map(|(at, column)| {
-            let text: ArrayRef = Arc::new(rows.iter().map(|row| row[at]).collect::<StringArray>());
+            let values = rows.iter().map(|row| row[at]);
+            if column.data_type().is_nested() {
+                return nested(&column.data_type(), values);
+            }
+            let text: ArrayRef = Arc::new(values.collect::<StringArray>());
             cast_with_options(&text, &column.data_type(), &options).unwrap()
         })
         .collect();
     RecordBatch::try_new(schema(columns), arrays).unwrap()
+}
+
+/// A column of JSON values.
+fn nested(data_type: &DataType, values: impl Iterator<Item = Value>) -> ArrayRef {
+    let schema = Arc::new(Schema::new(vec![Field::new("x", data_type.clone(), true)]));
+    let lines: String = values.map(|value| format!("{{\"x\":{}}}\n", value.unwrap_or("null"))).collect();
+    let batches = ReaderBuilder::new(schema.clone()).build(lines.as_bytes()).unwrap();
+    let batches: Vec<RecordBatch> = batches.map(Result::unwrap).collect();
+    concat_batches(&schema, &batches).unwrap().column(0).clone()
 }

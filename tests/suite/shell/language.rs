@@ -75,6 +75,13 @@ fn a_transaction_is_one_commit_or_none() {
         ),
         "inside\n2\nn\n2\ninside\n0\nn\n2\n",
     );
+    gives(
+        "CREATE STREAM s (a INT); INSERT INTO s VALUES (1);
+         BEGIN; INSERT INTO s VALUES (2); INSERT INTO s SELECT a + 10 FROM s; SELECT sum(a) FROM s; ROLLBACK;
+         SELECT sum(a) FROM s; BEGIN; INSERT INTO s SELECT a + 1 FROM s; INSERT INTO s SELECT a FROM s; COMMIT;
+         SELECT * FROM s ORDER BY a",
+        "sum(a)\n26\nsum(a)\n1\na\n1\n1\n2\n2\n",
+    );
     let run = Place::new().sql(&format!(
         "{TABLE}.bail off\nBEGIN; INSERT INTO t (id) VALUES (1); INSERT INTO t VALUES (2, -1, 'x'); CREATE VIEW v AS SELECT 1;
          COMMIT; SELECT id FROM t; COMMIT; ROLLBACK"

@@ -1,0 +1,88 @@
+//! The batch engine as it comes, without our functions, rules and rewrites: what they change must be what SQL leaves
+//! open, and nothing else.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
+use datafusion::datasource::ViewTable;
+use datafusion::error::Result;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::physical_plan::collect;
+use datafusion::prelude::SessionConfig;
+use tokio::runtime::Runtime;
+
+use super::reference::{Bag, bag};
+
+/// What SQL leaves open, or what rounds: queries with these are not compared.
+const OPEN: [&str; 16] = [
+    "LIMIT",
+    "OFFSET",
+    "DISTINCT ON",
+    "OVER",
+    "_agg(",
+    "_value(",
+    "avg(",
+    "std",
+    "var_",
+    "corr",
+    "covar",
+    "regr",
+    "median",
+    "percentile",
+    "approx",
+    "FETCH",
+];
+
+/// What rounds floats, or takes NaN and the two zeros in another order than ours.
+const OPEN_FOR_FLOATS: [&str; 3] = ["sum(", "min(", "max("];
+
+pub struct Stock {
+    state: SessionState,
+    schema: Arc<MemorySchemaProvider>,
+}
+
+impl Stock {
+    pub fn new(config: SessionConfig) -> Stock {
+        let schema = Arc::new(MemorySchemaProvider::new());
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(millstream::sql::SCHEMA, schema.clone()).unwrap();
+        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        state.catalog_list().register_catalog(millstream::sql::CATALOG.into(), Arc::new(catalog));
+        Stock { state, schema }
+    }
+
+    pub fn add(&self, name: &str, table: Arc<dyn TableProvider>) {
+        self.schema.register_table(name.into(), table).unwrap();
+    }
+
+    pub fn add_view(&self, runtime: &Runtime, name: &str, sql: &str) -> Result<()> {
+        let plan = runtime.block_on(self.state.create_logical_plan(sql))?;
+        self.drop_view(name);
+        self.add(name, Arc::new(ViewTable::new(plan, Some(sql.into()))));
+        Ok(())
+    }
+
+    pub fn drop_view(&self, name: &str) {
+        self.schema.deregister_table(name).expect("it is there or not");
+    }
+
+    /// The rows of a query, where there can be no two opinions of them.
+    pub fn rows(&self, runtime: &Runtime, sql: &str) -> Option<Bag> {
+        let rows = async {
+            let plan = self.state.create_logical_plan(sql).await?;
+            let physical = self.state.create_physical_plan(&plan).await?;
+            collect(physical, self.state.task_ctx()).await
+        };
+        // A row that fails may fail rows beside it here.
+        let rows: Result<_> = runtime.block_on(rows);
+        rows.ok().map(|batches| bag(&batches))
+    }
+}
+
+/// Whether SQL says everything about a query's rows; `floats`: where there are floats.
+pub fn is_closed(sql: &str, floats: bool) -> bool {
+    let open = OPEN.iter().chain(if floats { OPEN_FOR_FLOATS.iter() } else { [].iter() });
+    !open.into_iter().any(|word| sql.contains(word))
+}
