@@ -3,13 +3,14 @@
 use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::DataType;
 
-use super::convert::{can_convert, conform, is_text, refuse, text_column};
+use super::convert::{can_convert, is_text, refuse, text_column};
 use super::csv_header::{by_name, dialect, header};
 use super::fields::{Cut, Dialect, Field};
 use super::file::{Block, Reader};
 use super::input::{CHUNK_BYTES, Input, RECORD_BYTES_MAX};
 use super::options::{Format, Options};
-use super::{Position, Reject, Target, reject_text};
+use super::records::{Span, reject, rows};
+use super::{Position, Reject, Target};
 use crate::error::Result;
 
 /// Reads one CSV file.
@@ -32,13 +33,6 @@ pub(super) struct CsvReader {
 struct Records {
     fields: Vec<Field>,
     spans: Vec<Span>,
-}
-
-/// Where a record lies in the window, and the line of the file that it begins on.
-struct Span {
-    start: usize,
-    end: usize,
-    line: u64,
 }
 
 impl CsvReader {
@@ -114,7 +108,7 @@ impl CsvReader {
                 };
                 self.position.rows += 1;
                 match fault {
-                    None => records.spans.push(Span { start: at, end, line }),
+                    None => records.spans.push(Span { start: at, end, place: line }),
                     Some(reason) => {
                         records.fields.truncate(before);
                         rejects.push(reject(&self.path, line, reason, &bytes[at..end]));
@@ -189,12 +183,7 @@ impl Reader for CsvReader {
                 }
             };
             let raw = self.columns(text, &records);
-            let (batch, faults) = conform(&raw, records.spans.len(), &self.target)?;
-            for (row, reason) in faults {
-                let span = &records.spans[row];
-                rejects.push(reject(&self.path, span.line, reason, &bytes[span.start..span.end]));
-            }
-            rejects.sort_by_key(|reject| reject.position);
+            let (batch, rejects) = rows(&self.path, &raw, (bytes, &records.spans), &self.target, rejects)?;
             self.input.advance(length);
             self.position.bytes = self.input.position();
             if batch.num_rows() > 0 || !rejects.is_empty() {
@@ -221,7 +210,7 @@ impl CsvReader {
                 records.fields.extend_from_slice(&fields[row * self.width..(row + 1) * self.width]);
                 records.spans.push(span);
             } else {
-                rejects.push(reject(&self.path, span.line, "the text is not UTF-8".into(), record));
+                rejects.push(reject(&self.path, span.place, "the text is not UTF-8".into(), record));
             }
         }
         let mut at = 0;
@@ -231,11 +220,6 @@ impl CsvReader {
             bytes[start..at].fill(b'?');
         }
     }
-}
-
-fn reject(path: &str, line: u64, reason: String, record: &[u8]) -> Reject {
-    let text = reject_text(record.trim_ascii_end());
-    Reject { file: path.to_owned(), position: line, reason, text }
 }
 
 /// Goes behind the next line end.

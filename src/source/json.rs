@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
 
-use super::convert::{can_convert, conform, refuse, shorten};
+use super::convert::{can_convert, refuse, shorten};
 use super::csv::skip_line;
 use super::elements::{Cut, Layout};
 use super::file::{Block, Reader};
@@ -20,7 +20,8 @@ use super::infer::{no_column, position_of};
 use super::input::{CHUNK_BYTES, Input, RECORD_BYTES_MAX};
 use super::json_sample::{begin, sample};
 use super::options::Options;
-use super::{Position, Reject, Target, reject_text};
+use super::records::{Span, reject, rows};
+use super::{Position, Reject, Target};
 use crate::error::Result;
 
 /// Reads one JSON file.
@@ -33,14 +34,6 @@ pub(super) struct JsonReader {
     target: Target,
     batch_rows: usize,
     position: Position,
-}
-
-/// Where a record lies in the window, and its line or number.
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
-    place: u64,
 }
 
 impl JsonReader {
@@ -110,7 +103,12 @@ impl JsonReader {
             let rest = self.input.bytes();
             if rejects.is_empty() && !rest.trim_ascii().is_empty() {
                 let place = self.position.step(self.layout);
-                rejects.push(reject(&self.path, place, "text follows the end of the array".to_owned(), rest));
+                rejects.push(reject(
+                    &self.path,
+                    place,
+                    "text follows the end of the array".to_owned(),
+                    rest.trim_ascii_start(),
+                ));
             }
             self.input.advance(self.input.bytes().len());
             self.input.ensure(CHUNK_BYTES)?;
@@ -135,12 +133,7 @@ impl Reader for JsonReader {
             rejects.append(&mut decoded.rejects);
             let batch = compute::concat_batches(&self.raw, &decoded.batches)?;
             let columns: Vec<Option<ArrayRef>> = batch.columns().iter().cloned().map(Some).collect();
-            let (batch, faults) = conform(&columns, batch.num_rows(), &self.target)?;
-            for (row, reason) in faults {
-                let span = decoded.spans[row];
-                rejects.push(reject(&self.path, span.place, reason, &bytes[span.start..span.end]));
-            }
-            rejects.sort_by_key(|reject| reject.position);
+            let (batch, rejects) = rows(&self.path, &columns, (bytes, &decoded.spans), &self.target, rejects)?;
             self.input.advance(length);
             self.position.bytes = self.input.position();
             if batch.num_rows() > 0 || !rejects.is_empty() {
@@ -228,10 +221,6 @@ fn decode(decoder: &mut Decoder, bytes: &[u8], spans: &[Span]) -> Result<RecordB
         }
     }
     decoder.flush().map_err(plain)?.ok_or_else(|| "no JSON value".into())
-}
-
-fn reject(path: &str, position: u64, reason: String, record: &[u8]) -> Reject {
-    Reject { file: path.to_owned(), position, reason, text: reject_text(record.trim_ascii()) }
 }
 
 /// The declared columns as they are decoded. Names are those of the file, where it has them.

@@ -7,6 +7,7 @@
 //!   input              a file (perhaps .gz) as a window of bytes that moves forward
 //!   fields, elements   records cut from the window (CSV; JSON)
 //!   csv, json, parquet records as raw columns
+//!   records            cut records as rows or rejects
 //!   csv_header, json_sample, infer   names and types, from the start of a file
 //!   convert            raw columns as the declared types
 //!   file               Chunk: rows, rejects, and the mark to resume after it
@@ -28,6 +29,7 @@ mod json_sample;
 mod options;
 mod parquet;
 mod paths;
+mod records;
 #[cfg(test)]
 mod tests;
 

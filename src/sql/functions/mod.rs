@@ -5,6 +5,43 @@
 //! registers functions with one answer: sums and averages of floats are exact and rounded once, MIN and MAX of floats
 //! follow the total order, and the statistics that have no such form see their rows sorted by value.
 
+/// What a function has from the one that it stands in for (`self.inner`), and that the order of rows means nothing to it.
+macro_rules! as_inner {
+    () => {
+        fn name(&self) -> &str {
+            self.inner.name()
+        }
+
+        fn aliases(&self) -> &[String] {
+            self.inner.aliases()
+        }
+
+        fn signature(&self) -> &Signature {
+            self.inner.signature()
+        }
+
+        fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+            self.inner.coerce_types(types)
+        }
+
+        fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+            self.inner.return_type(types)
+        }
+
+        fn documentation(&self) -> Option<&Documentation> {
+            self.inner.documentation()
+        }
+
+        fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+            AggregateOrderSensitivity::Insensitive
+        }
+
+        fn reverse_expr(&self) -> ReversedUDAF {
+            ReversedUDAF::Identical
+        }
+    };
+}
+
 mod exact;
 mod extreme;
 mod float;
