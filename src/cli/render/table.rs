@@ -1,7 +1,8 @@
 //! A box around aligned columns: numbers on the right, the number of rows below.
 //!
 //! On a screen a long result shows its first and last rows and says what it left out, and columns fold to the width
-//! of the screen. Anywhere else every row is there, one on each line.
+//! of the screen. Anywhere else every row is there, one on each line. A very long text is cut, and says how long it is:
+//! a line of a million characters shows nothing.
 
 use std::io::Write;
 
@@ -17,6 +18,9 @@ const SCREEN_ROWS_MAX: usize = 100;
 
 /// Of those, how many are the result's last.
 const SCREEN_ROWS_TAIL: usize = 20;
+
+/// The most characters shown of one value.
+const CELL_CHARACTERS_MAX: usize = 4_096;
 
 /// Writes the table.
 pub fn write(out: &mut dyn Write, rows: &Rows, style: &Style) -> Result<(), Failure> {
@@ -80,7 +84,14 @@ fn slice(batches: &[RecordBatch], mut start: usize, mut length: usize) -> Vec<Re
 
 fn add(table: &mut Table, rows: &Rows, batches: &[RecordBatch], null: &str) -> Result<(), Failure> {
     for_each_row(&rows.schema, batches, |cells| {
-        table.add_row(cells.iter().map(|c| c.as_deref().map_or_else(|| null.to_string(), on_one_line)));
+        table.add_row(cells.iter().map(|c| c.as_deref().map_or_else(|| null.to_string(), shown)));
         Ok(())
     })
+}
+
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(CELL_CHARACTERS_MAX) {
+        None => on_one_line(text),
+        Some((end, _)) => format!("{}... ({} characters)", on_one_line(&text[..end]), text.chars().count()),
+    }
 }

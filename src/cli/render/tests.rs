@@ -150,6 +150,14 @@ fn a_screen_shows_the_first_and_last_rows() {
 }
 
 #[test]
+fn a_long_text_is_cut_in_a_table_alone() {
+    let long = rows(vec![("a", Arc::new(StringArray::from(vec!["é".repeat(5_000)])))]);
+    assert!(show(&long, Format::Table).contains("é... (5000 characters) │"));
+    assert!(show(&long, Format::Table).lines().all(|line| line.chars().count() < 4_200));
+    assert_eq!(show(&long, Format::Csv).chars().count(), 5_000 + 3);
+}
+
+#[test]
 fn odd_values() {
     let odd = rows(vec![
         ("f", Arc::new(Float64Array::from(vec![f64::NAN, -0.0, 1e300]))),
