@@ -7,7 +7,7 @@
 //! Cancelled    the user asked for the query to stop
 //! Corrupt      a file holds something we never wrote: file and position are named
 //! Io           the operating system refused
-//! Poisoned     a write to the log failed; the database must be opened anew
+//! Poisoned     a write to the log failed or the engine has ended; the database must be opened anew
 //! Internal     a bug in Millstream
 //! ```
 
@@ -58,10 +58,8 @@ pub enum Error {
         /// The operating system's error kind.
         kind: std::io::ErrorKind,
     },
-    /// An earlier write to the log failed: nothing more is accepted until the database is reopened.
-    #[error(
-        "the database accepts no more changes because an earlier write to its log failed ({0}); reopen it to recover"
-    )]
+    /// A write to the log failed, or the engine has ended: nothing more is accepted until the database is reopened.
+    #[error("the database accepts no more changes ({0}); reopen it to recover")]
     Poisoned(String),
     /// A bug in Millstream.
     #[error("internal error: {0}")]

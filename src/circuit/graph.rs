@@ -149,17 +149,15 @@ impl Circuit {
 
     fn drop_unused(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else { return };
-        if node.users > 0 {
+        // An input of the circuit stays: its object lives on without readers.
+        if node.users > 0 || matches!(node.body, Body::Input(_)) {
             return;
         }
         let node = self.nodes.remove(&id).expect("just seen");
         self.by_key.remove(&node.key);
         for input in node.inputs {
             self.node_mut(input).users -= 1;
-            // An input of the circuit stays: its object lives on without readers.
-            if matches!(self.node(input).body, Body::Operator(_)) {
-                self.drop_unused(input);
-            }
+            self.drop_unused(input);
         }
     }
 

@@ -16,8 +16,8 @@ use super::catalog::{Catalog, Kind, Object};
 use super::constraint::{Constraints, defaults};
 use super::literals::fit_values;
 use super::names::RowNames;
-use super::providers;
-use super::query::Runner;
+use super::providers::{self, Batching};
+use super::query::{Rows, Runner};
 use super::request::Change;
 use super::snapshot::Snapshot;
 use super::table::TableChange;
@@ -125,17 +125,12 @@ impl Dml {
     /// When the statement does not fit the columns, fails on a row, or a row breaks a constraint.
     pub fn evaluate(&self, runner: &Runner, snapshot: &Arc<Snapshot>) -> Result<Change> {
         let session = runner.session();
-        let rows = RowNames::new(session, snapshot);
-        let names = TargetNames { rows, session, target: &self.target, reads_target: self.depends_on_target() };
-        let plan = Binder::new(session, &names).statement(self.statement.clone()).map_err(|e| self.with_target(e))?;
-        let LogicalPlan::Dml(DmlStatement { op, input, table_name, .. }) = plan else {
-            return Err(Error::Internal(format!("{} was planned as something else", self.verb)));
-        };
+        let plan = |batching| self.plan(session, snapshot, batching);
         let constraints = Constraints::new(session, &self.target)?;
         let object = self.target.id;
-        match op {
+        match plan(Batching::Whole)?.op {
             WriteOp::Insert(InsertOp::Append | InsertOp::Replace) => {
-                let batch = self.rows(runner, input.as_ref().clone())?;
+                let batch = self.rows(runner.settle(|b| Ok(plan(b)?.input.as_ref().clone()))?)?;
                 constraints.check(&batch)?;
                 Ok(match self.target.kind {
                     Kind::Stream => Change::Events { object, batch },
@@ -143,11 +138,11 @@ impl Dml {
                 })
             }
             WriteOp::Delete => {
-                let batch = self.rows(runner, input.as_ref().clone())?;
+                let batch = self.rows(runner.settle(|b| Ok(plan(b)?.input.as_ref().clone()))?)?;
                 Ok(Change::Table { object, change: TableChange::Exact(Delta::insert(batch).negate()) })
             }
             WriteOp::Update => {
-                let (old, new) = self.updated(runner, &table_name, input.as_ref())?;
+                let (old, new) = self.updated(&runner.settle(|b| self.before_and_after(&plan(b)?))?)?;
                 constraints.check(&new)?;
                 let (old, new) = (Delta::insert(old).negate(), Delta::insert(new));
                 let delta = Delta::concat(&new.schema(), [&old, &new])?;
@@ -167,19 +162,23 @@ impl Dml {
         }
     }
 
-    /// The rows before and after an update, one beside the other.
-    fn updated(
-        &self,
-        runner: &Runner,
-        table: &TableReference,
-        plan: &LogicalPlan,
-    ) -> Result<(RecordBatch, RecordBatch)> {
-        let LogicalPlan::Projection(projection) = plan else {
+    fn plan(&self, session: &SessionState, snapshot: &Arc<Snapshot>, batching: Batching) -> Result<DmlStatement> {
+        let rows = RowNames { batching, ..RowNames::new(session, snapshot) };
+        let names = TargetNames { rows, session, target: &self.target, reads_target: self.depends_on_target() };
+        match Binder::new(session, &names).statement(self.statement.clone()).map_err(|e| self.with_target(e))? {
+            LogicalPlan::Dml(plan) => Ok(plan),
+            _ => Err(Error::Internal(format!("{} was planned as something else", self.verb))),
+        }
+    }
+
+    /// The plan of the rows before and after an update, one beside the other.
+    fn before_and_after(&self, plan: &DmlStatement) -> Result<LogicalPlan> {
+        let LogicalPlan::Projection(projection) = plan.input.as_ref() else {
             return Err(Error::Internal("UPDATE was planned without a projection".into()));
         };
         let qualifier = match &self.alias {
             Some(alias) => TableReference::bare(alias.clone()),
-            None => table.clone(),
+            None => plan.table_name.clone(),
         };
         let fields = self.target.schema.fields();
         let mut exprs = projection.expr.clone();
@@ -187,10 +186,12 @@ impl Dml {
             let column = Expr::Column(Column::new(Some(qualifier.clone()), field.name()));
             exprs.push(column.alias(format!("old {at}")));
         }
-        let plan = LogicalPlanBuilder::from(projection.input.as_ref().clone()).project(exprs)?.build()?;
-        let rows = runner.collect(plan)?;
+        Ok(LogicalPlanBuilder::from(projection.input.as_ref().clone()).project(exprs)?.build()?)
+    }
+
+    fn updated(&self, rows: &Rows) -> Result<(RecordBatch, RecordBatch)> {
         let all = concat_batches(&rows.schema, &rows.batches)?;
-        let width = fields.len();
+        let width = self.target.schema.fields().len();
         let schema = nullable(&self.target.schema);
         let new = with_schema(&schema, all.columns()[..width].to_vec(), all.num_rows())?;
         let old = with_schema(&schema, all.columns()[width..].to_vec(), all.num_rows())?;
@@ -219,8 +220,7 @@ impl Dml {
         }
     }
 
-    fn rows(&self, runner: &Runner, plan: LogicalPlan) -> Result<RecordBatch> {
-        let rows = runner.collect(plan)?;
+    fn rows(&self, rows: Rows) -> Result<RecordBatch> {
         let all = concat_batches(&rows.schema, &rows.batches)?;
         with_schema(&nullable(&self.target.schema), all.columns().to_vec(), all.num_rows())
     }

@@ -61,7 +61,8 @@ impl Names for InputNames<'_> {
 impl InputNames<'_> {
     fn input(&self, object: &Object) -> Arc<dyn TableProvider> {
         let facts = self.facts.get(&object.id).cloned().unwrap_or_else(|| object.facts());
-        Arc::new(InputTable { object: object.id, schema: object.schema.clone(), facts })
+        let key = providers::primary_key(object);
+        Arc::new(InputTable { object: object.id, schema: object.schema.clone(), facts, key })
     }
 }
 

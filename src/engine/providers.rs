@@ -49,9 +49,12 @@ pub fn object_rows(snapshot: &Snapshot, object: &Object, batching: Batching) -> 
         return Err(Error::input(format!("view `{}` cannot be read: {failure}", object.name)));
     }
     let batches = rows.chunks.iter().flat_map(|c| cut(c.as_ref().clone(), batching)).collect();
-    let key =
-        (!object.key.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(object.key.clone())]));
-    Ok(Arc::new(Chunks { schema: rows.schema.clone(), batches, key }))
+    Ok(Arc::new(Chunks { schema: rows.schema.clone(), batches, key: primary_key(object) }))
+}
+
+/// The primary key, for the planner: batch plans and views must be given the same.
+pub fn primary_key(object: &Object) -> Option<Constraints> {
+    (!object.key.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(object.key.clone())]))
 }
 
 fn cut(batch: RecordBatch, batching: Batching) -> Vec<RecordBatch> {

@@ -13,6 +13,7 @@ use datafusion::physical_plan::{collect, execute_stream};
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
+use super::providers::Batching;
 use crate::error::{Error, Result};
 use crate::operators::project::batch as with_schema;
 use crate::sink::Writer;
@@ -106,6 +107,25 @@ impl Runner {
             let batches = collect(physical, session.task_ctx()).await?;
             Ok(Rows { schema, batches })
         })
+    }
+
+    /// All rows of the plan that `plan` makes. Where an expression fails, the plan is run again row by row: an
+    /// expression can fail for a batch because of a row that a condition beside it leaves out, and only what fails on
+    /// its own row counts.
+    ///
+    /// # Errors
+    /// As [`Runner::collect`], and what `plan` meets.
+    pub fn settle(&self, plan: impl Fn(Batching) -> Result<LogicalPlan>) -> Result<Rows> {
+        match self.collect(plan(Batching::Whole)?) {
+            Err(Error::Input(_)) => self.row_by_row().collect(plan(Batching::RowByRow)?),
+            rows => rows,
+        }
+    }
+
+    fn row_by_row(&self) -> Runner {
+        let mut session = self.session().clone();
+        *session.config_mut() = session.config().clone().with_batch_size(1);
+        self.with_session(session)
     }
 
     /// The same, in another session.

@@ -14,6 +14,7 @@ use super::core::{PLANNING, ask};
 use super::database::Database;
 use super::dml::{self, Dml};
 use super::names::{self, RowNames};
+use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::{Commit, Request};
 use super::snapshot::Snapshot;
@@ -187,19 +188,18 @@ impl Session {
     }
 
     fn query(&mut self, query: &ast::Query) -> Result<Rows> {
-        let (plan, shown) = self.plan(query)?;
-        self.runner().collect(plan)?.renamed(&shown)
+        let reads = self.reads(query)?;
+        let (_, shown) = reads.plan(query, Batching::Whole)?;
+        self.runner().settle(|batching| Ok(reads.plan(query, batching)?.0))?.renamed(&shown)
     }
 
-    /// The plan of a query, and what columns are called that have another name in it.
-    fn plan(&mut self, query: &ast::Query) -> Result<(LogicalPlan, HashMap<String, String>)> {
+    /// What a query reads, at one moment.
+    fn reads(&mut self, query: &ast::Query) -> Result<Reads> {
         let catalog = self.catalog();
         let statement = ast::Statement::Query(Box::new(query.clone()));
         let reads = names::sources(&catalog, &names::reads(&catalog, statement)?, false);
         let snapshot = self.snapshot(reads)?;
-        let session = self.database.inner().session.load_full();
-        let names = RowNames::new(&session, &snapshot);
-        Binder::new(&session, &names).shown(query)
+        Ok(Reads { session: self.database.inner().session.load_full(), snapshot })
     }
 
     fn catalog(&self) -> Arc<Catalog> {
@@ -266,7 +266,7 @@ impl Session {
             CopyToSource::Relation(name) => parse_query(&format!("SELECT * FROM {name}"))?,
         };
         let target = crate::sink::Target::new(copy)?;
-        let (plan, _) = self.plan(&query)?;
+        let (plan, _) = self.reads(&query)?.plan(&query, Batching::Whole)?;
         let rows = self.runner().stream(plan, move |schema| target.open(schema))?;
         Ok(Outcome::done(format!("COPY {rows}")))
     }
@@ -276,12 +276,26 @@ impl Session {
             Explain::View(name) => show::circuit(&self.database, &name).map(Outcome::Rows),
             Explain::NewView(create) => ddl_view::explain(&self.database, &create).map(Outcome::Rows),
             Explain::Query { query, analyze, verbose } => {
-                let (plan, _) = self.plan(&query)?;
+                let (plan, _) = self.reads(&query)?.plan(&query, Batching::Whole)?;
                 let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
                 let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
                 self.runner().collect(plan).map(Outcome::Rows)
             }
         }
+    }
+}
+
+/// What a query reads.
+struct Reads {
+    session: Arc<SessionState>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Reads {
+    /// The plan of a query, and what columns are called that have another name in it.
+    fn plan(&self, query: &ast::Query, batching: Batching) -> Result<(LogicalPlan, HashMap<String, String>)> {
+        let names = RowNames { batching, ..RowNames::new(&self.session, &self.snapshot) };
+        Binder::new(&self.session, &names).shown(query)
     }
 }
 

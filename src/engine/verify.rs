@@ -12,7 +12,6 @@ use super::clock;
 use super::core::ask;
 use super::database::Database;
 use super::names::{RowNames, canonical_view_plan, sources};
-use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::session::runner;
@@ -171,18 +170,11 @@ fn describe(difference: &Delta) -> String {
     format!("DIFFERS: {missing} rows missing, {extra} rows extra, such as the {word} {example}")
 }
 
-/// The rows of a view's query in batch. An expression may fail for a whole batch because of a row that a condition
-/// beside it leaves out; run row by row it then does not, which is what counts.
+/// The rows of a view's query in batch.
 fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Rows> {
     let session = runner.session();
-    let whole = RowNames { expand_materialized: true, ..RowNames::new(session, snapshot) };
-    match runner.collect(canonical_view_plan(session, &whole, object)?) {
-        Err(Error::Input(_)) => {
-            let mut alone = session.clone();
-            *alone.config_mut() = alone.config().clone().with_batch_size(1);
-            let names = RowNames { batching: Batching::RowByRow, ..whole };
-            runner.with_session(alone).collect(canonical_view_plan(session, &names, object)?)
-        }
-        result => result,
-    }
+    runner.settle(|batching| {
+        let names = RowNames { expand_materialized: true, batching, ..RowNames::new(session, snapshot) };
+        canonical_view_plan(session, &names, object)
+    })
 }

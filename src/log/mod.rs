@@ -230,7 +230,7 @@ impl Log {
 
     fn check_writable(&self) -> Result<()> {
         match &self.poison {
-            Some(reason) => Err(Error::Poisoned(reason.clone())),
+            Some(reason) => Err(Error::Poisoned(format!("an earlier write to its log failed: {reason}"))),
             None if self.options.read_only => Err(Error::input("the log is open for reading only")),
             None => Ok(()),
         }

@@ -58,8 +58,24 @@ impl Recompute {
         Ok(Recompute { schema, name, plan, inputs, session, uses_time, last: Vec::new(), failure: None })
     }
 
-    fn run(&self, tick: &Tick) -> Result<Vec<RecordBatch>> {
+    /// The plan's rows. Where an expression fails, the plan is run again with batches of one row: an expression can
+    /// fail for a batch because of a row that a condition beside it leaves out, and only what fails on its own row counts.
+    fn run(&mut self, tick: &Tick) -> Result<Vec<RecordBatch>> {
         let session = at_time(&self.session, tick.time);
+        match self.run_in(&session) {
+            Err(Error::Input(_)) => {}
+            result => return result,
+        }
+        for input in &mut self.inputs {
+            let alone = input.rows.snapshot()?.iter().flat_map(|chunk| rows_of(chunk)).collect();
+            input.slot.fill(alone);
+        }
+        let mut alone = session;
+        *alone.config_mut() = alone.config().clone().with_batch_size(1);
+        self.run_in(&alone)
+    }
+
+    fn run_in(&self, session: &SessionState) -> Result<Vec<RecordBatch>> {
         let folded;
         let plan = if self.uses_time {
             folded = session.optimize(&self.plan)?;
@@ -68,7 +84,7 @@ impl Recompute {
             &self.plan
         };
         let batches = futures::executor::block_on(async {
-            let physical = session.query_planner().create_physical_plan(plan, &session).await?;
+            let physical = session.query_planner().create_physical_plan(plan, session).await?;
             collect(physical, session.task_ctx()).await
         })?;
         batches.into_iter().map(|b| batch(&self.schema, b.columns().to_vec(), b.num_rows())).collect()
@@ -125,6 +141,12 @@ impl fmt::Display for Recompute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Recompute over all rows at each change: {}", self.name)
     }
+}
+
+/// The rows of a batch, each by itself.
+fn rows_of(chunk: &RecordBatch) -> impl Iterator<Item = Arc<RecordBatch>> + use<> {
+    let chunk = chunk.clone();
+    (0..chunk.num_rows()).map(move |row| Arc::new(chunk.slice(row, 1)))
 }
 
 /// The same session with `now()` at a moment, in microseconds since 1970.

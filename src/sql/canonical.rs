@@ -6,10 +6,14 @@
 //! input: what the query asks for first, then every column that can be ordered, ascending, NULL last. Rows that tie
 //! then are equal, and their order cannot be seen.
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
+use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
-use datafusion::logical_expr::{Aggregate, Distinct, DistinctOn, Expr, Limit, LogicalPlan, Sort, SortExpr, Window};
+use datafusion::logical_expr::{
+    Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, Sort, SortExpr, Window,
+};
 
 use super::functions::is_order_sensitive;
 use super::total_order::TotalOrder;
@@ -26,10 +30,11 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     match plan {
         LogicalPlan::Sort(mut sort) => {
             add_ties(&mut sort.expr, sort.input.schema());
+            sort.expr = by_fields(sort.expr, sort.input.schema())?;
             Ok(Transformed::yes(LogicalPlan::Sort(sort)))
         }
         LogicalPlan::Limit(limit) if !has_order(&limit.input) => {
-            let order = total_order(limit.input.schema());
+            let order = by_fields(total_order(limit.input.schema()), limit.input.schema())?;
             let sorted = LogicalPlan::Sort(Sort { expr: order, input: limit.input, fetch: None });
             Ok(Transformed::yes(LogicalPlan::Limit(Limit { input: sorted.into(), ..limit })))
         }
@@ -38,6 +43,9 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
                 on.sort_expr.unwrap_or_else(|| on.on_expr.iter().map(|e| e.clone().sort(true, false)).collect());
             let mut order = once(given);
             add_ties(&mut order, on.input.schema());
+            // The first of them must stay what the rows are distinct on.
+            let ties = order.split_off(on.on_expr.len());
+            order.extend(by_fields(ties, on.input.schema())?);
             let on = DistinctOn::try_new(on.on_expr, on.select_expr, Some(order), on.input)?;
             Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
         }
@@ -58,7 +66,8 @@ fn has_order(plan: &LogicalPlan) -> bool {
 }
 
 fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let order = total_order(aggregate.input.schema());
+    let schema = aggregate.input.schema().clone();
+    let order = total_order(&schema);
     let mut changed = false;
     let aggr_expr = aggregate
         .aggr_expr
@@ -77,6 +86,7 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
                         }
                     } else {
                         add(&mut params.order_by, &order);
+                        params.order_by = by_fields(params.order_by, &schema)?;
                     }
                     Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
                 }
@@ -104,12 +114,52 @@ fn rewrite_window(window: Window) -> Result<Transformed<LogicalPlan>> {
     if order.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Window(window)));
     }
+    let schema = window.input.schema();
+    let order = by_fields(order, schema)?;
+    let window_expr =
+        window.window_expr.into_iter().map(|e| window_by_fields(e, schema)).collect::<Result<Vec<_>>>()?;
     let input = TotalOrder::plan(window.input.as_ref().clone(), order);
-    Ok(Transformed::yes(LogicalPlan::Window(Window { input: input.into(), ..window })))
+    Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(window_expr, input.into())?)))
+}
+
+/// A window function with its order by fields, under the name that it had.
+fn window_by_fields(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let name = expr.schema_name().to_string();
+    let rewritten = expr.transform_up(|e| match e {
+        Expr::WindowFunction(mut function) => {
+            let order = by_fields(function.params.order_by.clone(), schema)?;
+            let changed = order != function.params.order_by;
+            function.params.order_by = order;
+            Ok(Transformed::new_transformed(Expr::WindowFunction(function), changed))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(if rewritten.transformed { rewritten.data.alias(name) } else { rewritten.data })
 }
 
 fn add_ties(order: &mut Vec<SortExpr>, schema: &DFSchema) {
     add(order, &total_order(schema));
+}
+
+/// The order with each struct replaced by its fields: the batch engine puts structs with NULL fields now in one order
+/// and now in another.
+fn by_fields(order: Vec<SortExpr>, schema: &DFSchema) -> Result<Vec<SortExpr>> {
+    let mut keys = Vec::with_capacity(order.len());
+    for sort in order {
+        let data_type = sort.expr.get_type(schema)?;
+        push_fields(sort, &data_type, &mut keys);
+    }
+    Ok(once(keys))
+}
+
+fn push_fields(sort: SortExpr, data_type: &DataType, keys: &mut Vec<SortExpr>) {
+    let DataType::Struct(fields) = data_type else { return keys.push(sort) };
+    let is_null = sort.expr.clone().is_null();
+    keys.push(is_null.sort(!sort.nulls_first, false));
+    for field in fields {
+        let member = get_field(sort.expr.clone(), field.name().as_str());
+        push_fields(member.sort(sort.asc, sort.nulls_first), field.data_type(), keys);
+    }
 }
 
 fn add(order: &mut Vec<SortExpr>, more: &[SortExpr]) {

@@ -1,8 +1,12 @@
 //! ORDER BY and LIMIT: an order alone says nothing about a bag of rows; with a limit it is top-k.
 
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::{FetchType, Limit, LogicalPlan, SkipType, Sort, SortExpr};
+use std::sync::Arc;
 
+use arrow::datatypes::{Field, FieldRef, Schema};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, ExprSchemable, FetchType, Limit, LogicalPlan, SkipType, Sort, SortExpr};
+
+use super::recompute::has_subquery;
 use super::{Lowering, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
@@ -54,30 +58,60 @@ impl Lowering<'_> {
         skip: usize,
         fetch: Option<usize>,
     ) -> Result<Option<NodeId>> {
-        let Some(keys) = sort_keys(order, input.schema()) else {
+        let Some(Keys { keys, computed }) = sort_keys(order, input.schema())? else {
             return Ok(None);
         };
-        let node = self.plan(input)?;
+        let mut node = self.plan(input)?;
+        let width = input.schema().fields().len();
+        if !computed.is_empty() {
+            node = self.with_computed(node, computed, input.schema())?;
+        }
         let of = self.circuit.facts(node);
         let facts = Facts { append_only: false, key: of.key.clone() };
         let append_only = of.append_only;
         let detail = format!("{keys:?} {skip} {fetch:?}");
         let operator = TopK::new(self.circuit.schema(node), keys, skip, fetch, append_only)?;
-        Ok(Some(self.add(operator, vec![node], facts, detail)))
+        let top = self.add(operator, vec![node], facts, detail);
+        let columns: Vec<usize> = (0..width).collect();
+        self.pick(top, &columns, output(input.schema())).map(Some)
+    }
+
+    /// The rows of a node with expressions over them as more columns.
+    fn with_computed(&mut self, node: NodeId, computed: Vec<Expr>, schema: &DFSchema) -> Result<NodeId> {
+        let mut fields: Vec<FieldRef> = self.circuit.schema(node).fields().to_vec();
+        for (at, expr) in computed.iter().enumerate() {
+            fields.push(Arc::new(Field::new(format!("key {at}"), expr.get_type(schema)?, true)));
+        }
+        let columns = schema.iter().map(|(qualifier, field)| Expr::Column((qualifier, field).into()));
+        let exprs: Vec<Expr> = columns.chain(computed).collect();
+        self.projected(node, &exprs, schema, Arc::new(Schema::new(fields)))
     }
 }
 
-/// The order by columns; `None` where an expression is no column.
-fn sort_keys(order: &[SortExpr], schema: &DFSchema) -> Option<Vec<SortKey>> {
-    order
-        .iter()
-        .map(|sort| match &sort.expr {
-            datafusion::logical_expr::Expr::Column(column) => Some(SortKey {
-                column: schema.maybe_index_of_column(column)?,
-                descending: !sort.asc,
-                nulls_first: sort.nulls_first,
-            }),
+/// An order by columns.
+struct Keys {
+    keys: Vec<SortKey>,
+    /// The expressions among them, which come as columns after those of the rows.
+    computed: Vec<Expr>,
+}
+
+/// The order by columns and expressions; `None` where an expression depends on more than its row.
+fn sort_keys(order: &[SortExpr], schema: &DFSchema) -> Result<Option<Keys>> {
+    let (mut keys, mut computed) = (Vec::new(), Vec::new());
+    for sort in order {
+        let column = match &sort.expr {
+            Expr::Column(column) => schema.maybe_index_of_column(column),
             _ => None,
-        })
-        .collect()
+        };
+        let column = match column {
+            Some(column) => column,
+            None if dependence(&sort.expr)? == Dependence::Time || has_subquery(&sort.expr) => return Ok(None),
+            None => {
+                computed.push(sort.expr.clone());
+                schema.fields().len() + computed.len() - 1
+            }
+        };
+        keys.push(SortKey { column, descending: !sort.asc, nulls_first: sort.nulls_first });
+    }
+    Ok(Some(Keys { keys, computed }))
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::DFSchema;
+use datafusion::common::{Constraints, DFSchema};
 use datafusion::datasource::{TableProvider, TableType, source_as_provider};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScan};
@@ -36,12 +36,18 @@ pub struct InputTable {
     pub schema: SchemaRef,
     /// What is known of its rows.
     pub facts: Facts,
+    /// The primary key of a table, which lets a query group by it alone.
+    pub key: Option<Constraints>,
 }
 
 #[async_trait]
 impl TableProvider for InputTable {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        self.key.as_ref()
     }
 
     fn table_type(&self) -> TableType {

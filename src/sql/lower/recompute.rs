@@ -32,21 +32,24 @@ impl Lowering<'_> {
 /// Whether the node means nothing without the nodes below it: a recursive query reads its own rows there, and a
 /// subquery in an expression may read any relation.
 fn needs_whole_tree(plan: &LogicalPlan) -> bool {
-    let mut whole = matches!(plan, LogicalPlan::RecursiveQuery(_));
-    for expr in plan.expressions() {
-        let _ = expr.apply(|e| {
-            whole |= matches!(
-                e,
-                Expr::ScalarSubquery(_)
-                    | Expr::InSubquery(_)
-                    | Expr::Exists(_)
-                    | Expr::SetComparison(_)
-                    | Expr::OuterReferenceColumn(..)
-            );
-            Ok(TreeNodeRecursion::Continue)
-        });
-    }
-    whole
+    matches!(plan, LogicalPlan::RecursiveQuery(_)) || plan.expressions().iter().any(has_subquery)
+}
+
+/// Whether an expression reads more rows than its own.
+pub(super) fn has_subquery(expr: &Expr) -> bool {
+    let mut found = false;
+    let _ = expr.apply(|e| {
+        found |= matches!(
+            e,
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::OuterReferenceColumn(..)
+        );
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// Whether the rows of a plan come in an order that was put there for the node above.
