@@ -64,7 +64,8 @@ impl Core {
             let error = Error::input(format!("table `{name}` was changed by another commit since BEGIN"));
             return reply.send(Err(error.with_hint("nothing was changed; run the transaction again")));
         }
-        let resolved = match self.resolve(&commit.changes) {
+        let admitted = self.admits(&commit.changes, group.bytes);
+        let resolved = match admitted.and_then(|()| self.resolve(&commit.changes)) {
             Ok(resolved) => resolved,
             Err(error) => return reply.send(Err(error)),
         };
@@ -173,7 +174,11 @@ impl Core {
     }
 
     fn flush_rows(&mut self, times: Vec<i64>, parts: BTreeMap<u32, PartBuilder>, marks: Vec<Mark>) -> Result<()> {
-        let tick = Tick { offset: self.tick.offset + times.len() as u64, time: *times.last().expect("not empty") };
+        let tick = Tick {
+            offset: self.tick.offset + times.len() as u64,
+            time: *times.last().expect("not empty"),
+            ..self.tick
+        };
         let whole = |(object, part): (&u32, &PartBuilder)| {
             Ok((*object, part.runs.clone(), Delta::concat(&part.deltas[0].schema(), &part.deltas)?))
         };
@@ -235,11 +240,12 @@ impl Core {
                 Err(error) => view.node = Err(error),
             }
         }
+        self.account();
         self.tell_failures();
     }
 
     /// Tells subscribers when reading their view begins or ceases to be an error.
-    fn tell_failures(&mut self) {
+    pub(super) fn tell_failures(&mut self) {
         let offset = self.tick.offset;
         for view in self.views.values_mut().filter(|view| !view.feeds.is_empty()) {
             let failure = match &view.node {

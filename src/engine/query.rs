@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{collect, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
+use crate::operators::collect::collect;
 use crate::sink::Writer;
 
 /// How long a waiting statement takes to notice that it was cancelled.
@@ -63,6 +66,8 @@ impl Cancel {
 #[derive(Clone)]
 pub struct Runner {
     session: Arc<SessionState>,
+    /// Where memory comes from, whatever the session.
+    runtime: Arc<RuntimeEnv>,
     threads: Handle,
     cancel: Cancel,
 }
@@ -70,7 +75,8 @@ pub struct Runner {
 impl Runner {
     /// Runs on `threads`, with the time of `session` as `now()`.
     pub fn new(session: Arc<SessionState>, threads: Handle, cancel: Cancel) -> Self {
-        Runner { session, threads, cancel }
+        let runtime = session.runtime_env().clone();
+        Runner { session, runtime, threads, cancel }
     }
 
     /// The session, with its functions and time.
@@ -83,16 +89,20 @@ impl Runner {
     /// # Errors
     /// What the plan meets, or [`Error::Cancelled`].
     pub fn collect(&self, plan: LogicalPlan) -> Result<Rows> {
-        let session = self.session.clone();
+        let (session, context) = (self.session.clone(), self.context());
         self.run(async move {
             let physical = session.create_physical_plan(&plan).await?;
             let schema = physical.schema();
-            let batches = collect(physical, session.task_ctx()).await?;
+            let batches = collect(physical, context).await?;
             Ok(Rows { schema, batches })
         })
     }
 
-    /// The same, in another session.
+    fn context(&self) -> Arc<TaskContext> {
+        Arc::new(TaskContext::from(self.session.as_ref()).with_runtime(self.runtime.clone()))
+    }
+
+    /// The same, in another session. Memory comes from where it came before.
     pub fn with_session(&self, session: SessionState) -> Runner {
         Runner { session: Arc::new(session), ..self.clone() }
     }
@@ -106,11 +116,11 @@ impl Runner {
         plan: LogicalPlan,
         open: impl FnOnce(&SchemaRef) -> Result<Writer> + Send + 'static,
     ) -> Result<usize> {
-        let session = self.session.clone();
+        let (session, context) = (self.session.clone(), self.context());
         self.run(async move {
             let physical = session.create_physical_plan(&plan).await?;
             let mut writer = open(&physical.schema())?;
-            let mut batches = execute_stream(physical, session.task_ctx())?;
+            let mut batches = execute_stream(physical, context)?;
             let mut rows = 0;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;

@@ -91,7 +91,7 @@ impl Reference {
         }
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(millstream::sql::SCHEMA, tables.clone()).unwrap();
-        let state = session_state(1).unwrap();
+        let state = session_state(1, Arc::default()).unwrap();
         state.catalog_list().register_catalog(millstream::sql::CATALOG.into(), Arc::new(catalog));
         let mut alone = state.clone();
         *alone.config_mut() = alone.config().clone().with_batch_size(1);
