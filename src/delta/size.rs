@@ -17,9 +17,15 @@ fn array_bytes(array: &dyn Array) -> usize {
         DataType::Utf8 => span(array.as_string::<i32>().value_offsets()),
         DataType::Binary => span(array.as_binary::<i32>().value_offsets()),
         DataType::Boolean => rows.div_ceil(8),
+        DataType::Struct(_) => array.as_struct().columns().iter().map(|column| array_bytes(column)).sum(),
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let (first, last) = (list.value_offsets()[0] as usize, list.value_offsets()[rows] as usize);
+            (rows + 1) * size_of::<i32>() + array_bytes(&list.values().slice(first, last - first))
+        }
         other => match other.primitive_width() {
             Some(width) => rows * width,
-            // Types that are looked at as a whole.
+            // Rarer types, of whose parts a slice may count all.
             None => return array.to_data().get_slice_memory_size().unwrap_or(array.get_array_memory_size()),
         },
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -96,6 +97,11 @@ impl Runner {
             let batches = collect(physical, context).await?;
             Ok(Rows { schema, batches })
         })
+    }
+
+    /// Memory for what a statement keeps beside its plan, counted as that of queries.
+    pub fn reservation(&self) -> MemoryReservation {
+        MemoryConsumer::new("statement").register(&self.runtime.memory_pool)
     }
 
     fn context(&self) -> Arc<TaskContext> {

@@ -18,6 +18,7 @@ use super::request::Request;
 use super::session::runner;
 use super::show::table;
 use super::snapshot::Snapshot;
+use crate::delta::size::batch_bytes;
 use crate::delta::{Delta, consolidate};
 use crate::error::{Error, Result};
 use crate::operators::eval::show_row;
@@ -103,6 +104,10 @@ fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> R
             Ok(Comparison::Differs(format!("DIFFERS: the query fails ({error}) and the view does not")))
         }
         (None, Ok(batch)) => {
+            // The rows of both are put together, and then each is looked up among the others.
+            let all = batch.batches.iter().chain(view.chunks.iter().map(AsRef::as_ref));
+            let held = runner.reservation();
+            held.try_grow(all.map(batch_bytes).sum::<usize>() * 2)?;
             let mut parts: Vec<Delta> = Vec::new();
             for b in &batch.batches {
                 parts.push(Delta::insert(with_schema(&view.schema, b.columns().to_vec(), b.num_rows())?));
