@@ -147,7 +147,10 @@ impl Circuit {
         if let Some(node) = self.by_key.remove(&NodeKey::Object(object)) {
             let node_ref = self.node_mut(node);
             node_ref.users = node_ref.users.saturating_sub(1);
-            self.drop_unused(node);
+            // A view may hand on its input as it is: that stays when the view goes.
+            if matches!(node_ref.body, Body::Operator(_)) || node_ref.key == NodeKey::Object(object) {
+                self.drop_unused(node);
+            }
         }
     }
 

@@ -152,7 +152,7 @@ pub fn size(bytes: usize) -> String {
     const BINARY: [(usize, &str); 3] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")];
     const DECIMAL: [(usize, &str); 4] =
         [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    if let Some((unit, name)) = BINARY.iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0) {
+    if let Some((unit, name)) = BINARY.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         return format!("{} {name}", bytes / unit);
     }
     match DECIMAL.iter().find(|(unit, _)| bytes >= *unit) {

@@ -143,7 +143,7 @@ fn a_full_table_takes_no_rows_and_gives_them_up() {
     let db = open(folder.path(), 4_000_000);
     run(&db, &["CREATE TABLE t (n BIGINT PRIMARY KEY, kind BIGINT)", EVENTS]);
     run(&db, &["CREATE MATERIALIZED VIEW kinds AS SELECT kind, count(*) AS c FROM t GROUP BY kind"]);
-    run(&db, &["CREATE MATERIALIZED VIEW twice AS SELECT n * 2 AS n FROM t"]);
+    run(&db, &["CREATE MATERIALIZED VIEW twice AS SELECT * FROM t"]);
     let Err(Error::Limit(message)) = append(&db, "t", 0..100_000) else { panic!("the table is never full") };
     assert!(message.starts_with("table `t` takes no more rows: "), "{message}");
     assert!(message.contains("past the memory limit of 4 MB (--memory-limit); delete rows"), "{message}");
@@ -246,5 +246,22 @@ fn a_transaction_holds_no_more_than_the_limit() {
     assert!(matches!(&refused, Error::Limit(_)), "{refused}");
     session.execute("COMMIT").unwrap();
     assert!((10_000..400_000).contains(&number(&db, "SELECT count(*) FROM events")));
+    db.close().unwrap();
+}
+
+#[test]
+fn a_view_that_hands_on_its_input_leaves_it_when_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(folder.path(), 2_000_000);
+    run(&db, &[EVENTS, SMALL, "CREATE MATERIALIZED VIEW same AS SELECT * FROM events", "DROP VIEW small, same"]);
+    append(&db, "events", 0..10).unwrap();
+    run(&db, &["CREATE MATERIALIZED VIEW same AS SELECT * FROM events"]);
+    assert_eq!(rows(&db, "SELECT count(*) FROM same"), ["10"]);
+    append(&db, "events", 10..100_000).unwrap();
+    limited(&db, "SELECT * FROM same");
+    run(&db, &["DROP VIEW same", SMALL]);
+    append(&db, "events", 0..10).unwrap();
+    assert_eq!(rows(&db, "SELECT sum(c) FROM small"), ["100010"]);
+    verify(&db);
     db.close().unwrap();
 }
