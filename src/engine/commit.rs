@@ -57,6 +57,15 @@ impl Core {
         if !group.times.is_empty() && group.bytes + bytes > GROUP_BYTES_MAX {
             self.flush(group);
         }
+        let mut admitted = self.admits(&commit.changes, group.bytes + bytes);
+        if admitted.is_err() && group.bytes > 0 {
+            // What waits may be events, which are not kept, or deletes.
+            self.flush(group);
+            admitted = self.admits(&commit.changes, bytes);
+        }
+        if let Err(error) = admitted {
+            return reply.send(Err(error));
+        }
         let offset = self.tick.offset + group.times.len() as u64;
         if let Some((since, tables)) = &commit.unless_changed
             && let Some(name) = self.changed_since(group, *since, tables)
@@ -64,8 +73,7 @@ impl Core {
             let error = Error::input(format!("table `{name}` was changed by another commit since BEGIN"));
             return reply.send(Err(error.with_hint("nothing was changed; run the transaction again")));
         }
-        let admitted = self.admits(&commit.changes, group.bytes);
-        let resolved = match admitted.and_then(|()| self.resolve(&commit.changes)) {
+        let resolved = match self.resolve(&commit.changes) {
             Ok(resolved) => resolved,
             Err(error) => return reply.send(Err(error)),
         };

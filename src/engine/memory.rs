@@ -168,14 +168,15 @@ impl Core {
         self.circuit.withdraw(id);
     }
 
-    /// Whether a commit may put rows into what is kept. When the views are out of service and still no room is left,
-    /// it may not.
-    pub(super) fn admits(&mut self, changes: &[Change], waiting: usize) -> Result<()> {
-        let kept = |change: &&Change| matches!(change, Change::Table { .. }) || self.store.is_in_memory();
-        let added: Vec<&Change> = changes.iter().filter(kept).filter(|change| change.inserts()).collect();
-        let bytes = waiting + added.iter().map(|change| change.bytes()).sum::<usize>();
+    /// Whether a commit may put rows into what is kept, when it and those that wait with it come to `bytes`. When the
+    /// views are out of service and still no room is left, it may not.
+    pub(super) fn admits(&mut self, changes: &[Change], bytes: usize) -> Result<()> {
         let max = self.memory.budget.kept_max();
-        let Some(first) = added.first().filter(|_| self.memory.firm + bytes > max) else { return Ok(()) };
+        if self.memory.firm.saturating_add(bytes) <= max {
+            return Ok(());
+        }
+        let kept = |change: &&Change| matches!(change, Change::Table { .. }) || self.store.is_in_memory();
+        let Some(first) = changes.iter().filter(kept).find(|change| change.inserts()) else { return Ok(()) };
         // Rows may have gone since.
         self.tidy();
         self.fit();
