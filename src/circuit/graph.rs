@@ -69,6 +69,10 @@ pub struct Circuit {
     nodes: BTreeMap<NodeId, Node>,
     by_key: HashMap<NodeKey, NodeId>,
     next: u32,
+    /// Bytes that nodes put out since [`Circuit::take_moved`].
+    moved: usize,
+    /// Whether a node broke since [`Circuit::take_broke`].
+    broke: bool,
 }
 
 /// What each node put out in one step; nodes that put out nothing are absent.
@@ -143,7 +147,10 @@ impl Circuit {
         if let Some(node) = self.by_key.remove(&NodeKey::Object(object)) {
             let node_ref = self.node_mut(node);
             node_ref.users = node_ref.users.saturating_sub(1);
-            self.drop_unused(node);
+            // A view may hand on its input as it is: that stays when the view goes.
+            if matches!(node_ref.body, Body::Operator(_)) || node_ref.key == NodeKey::Object(object) {
+                self.drop_unused(node);
+            }
         }
     }
 
@@ -204,6 +211,7 @@ impl Circuit {
     pub fn step(&mut self, mut changes: Outputs, tick: &Tick) -> Outputs {
         let mut outputs = Outputs::new();
         let mut broken: BTreeMap<NodeId, Error> = BTreeMap::new();
+        let (mut moved, mut broke) = (0, false);
         for (id, node) in &mut self.nodes {
             if let Some(error) = node.inputs.iter().find_map(|input| broken.get(input)) {
                 node.broken.get_or_insert_with(|| error.clone());
@@ -233,18 +241,32 @@ impl Circuit {
                 Some(Ok(mut delta)) => {
                     node.errors.apply(std::mem::take(&mut delta.errors));
                     if delta.has_rows() {
+                        moved += delta.bytes();
                         outputs.insert(*id, delta);
                     }
                 }
                 Some(Err(error)) => {
                     tracing::error!(%error, "an operator failed; the views over it are out of service");
+                    broke = true;
                     node.broken = Some(error.clone());
                     broken.insert(*id, error);
                 }
                 None => {}
             }
         }
+        self.moved += moved;
+        self.broke |= broke;
         outputs
+    }
+
+    /// Bytes that nodes put out since this was last asked: state grows by no more than a small multiple of them.
+    pub fn take_moved(&mut self) -> usize {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Whether a node broke since this was last asked.
+    pub fn take_broke(&mut self) -> bool {
+        std::mem::take(&mut self.broke)
     }
 
     /// The inputs by object.
@@ -275,11 +297,7 @@ impl Circuit {
         if !self.nodes.values().any(|node| node.broken.is_some() || !node.errors.is_empty()) {
             return None;
         }
-        let mut below = BTreeSet::from([id]);
-        let mut todo = vec![id];
-        while let Some(next) = todo.pop() {
-            todo.extend(self.node(next).inputs.iter().filter(|input| below.insert(**input)));
-        }
+        let below = self.below(id);
         let broken = below.iter().find_map(|id| self.node(*id).broken.as_ref().map(ToString::to_string));
         broken.or_else(|| below.iter().find_map(|id| self.node(*id).errors.first().map(str::to_string)))
     }
@@ -289,9 +307,24 @@ impl Circuit {
         self.node(id).broken.as_ref()
     }
 
+    /// The node and all that it reads, directly or through others.
+    pub fn below(&self, id: NodeId) -> BTreeSet<NodeId> {
+        let mut below = BTreeSet::from([id]);
+        let mut todo = vec![id];
+        while let Some(next) = todo.pop() {
+            todo.extend(self.node(next).inputs.iter().filter(|input| below.insert(**input)));
+        }
+        below
+    }
+
     /// Bytes of state in all operators.
     pub fn state_bytes(&self) -> usize {
-        self.nodes.values().filter_map(|node| node.state()).map(|state| state.bytes).sum()
+        self.nodes.keys().map(|id| self.node_bytes(*id)).sum()
+    }
+
+    /// Bytes of state in one operator.
+    pub fn node_bytes(&self, id: NodeId) -> usize {
+        self.node(id).state().map_or(0, |state| state.bytes)
     }
 
     /// How many operators there are.

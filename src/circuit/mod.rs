@@ -25,12 +25,22 @@ use crate::delta::Delta;
 use crate::error::Result;
 
 /// The moment of a step: what an operator may know beside its inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tick {
     /// The last offset whose changes the step holds.
     pub offset: u64,
     /// The logged time of that commit, in microseconds since 1970-01-01 UTC.
     pub time: i64,
+    /// Bytes that one operator may put out in the step. An operator whose output can be far larger than its input
+    /// looks at it before it makes the rows.
+    pub output_bytes_max: usize,
+}
+
+/// The empty log, and no limit.
+impl Default for Tick {
+    fn default() -> Self {
+        Tick { offset: 0, time: 0, output_bytes_max: usize::MAX }
+    }
 }
 
 /// Turns changes of its inputs into the change of its output, keeping whatever state it needs.

@@ -96,6 +96,10 @@ pub enum Command {
         /// How results look.
         #[command(flatten)]
         look: Look,
+
+        /// Memory that the query may take, such as 512MB or 4GiB [default: 80% of the machine's]
+        #[arg(long, value_name = "SIZE", value_parser = bytes)]
+        memory_limit: Option<usize>,
     },
 }
 
@@ -117,6 +121,10 @@ pub struct Opening {
     /// When a commit counts as done
     #[arg(long, value_enum, default_value_t)]
     durability: DurabilityName,
+
+    /// Memory for tables, views and queries, such as 512MB or 4GiB [default: 80% of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory_limit: Option<usize>,
 }
 
 /// The words for [`Durability`].
@@ -170,7 +178,30 @@ impl Opening {
             DurabilityName::Group => Durability::Group,
             DurabilityName::Os => Durability::Os,
         };
-        Options { path, durability, read_only, ..Options::default() }
+        let options = Options { path, durability, read_only, ..Options::default() };
+        Options { memory_limit: self.memory_limit.unwrap_or(options.memory_limit), ..options }
+    }
+}
+
+/// A size as people write it: `512MB`, `1.5 GiB`, `4096`.
+fn bytes(text: &str) -> Result<usize, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("", 1),
+        ("B", 1),
+        ("KB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("KIB", 1 << 10),
+        ("MIB", 1 << 20),
+        ("GIB", 1 << 30),
+    ];
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = text[end..].trim().to_uppercase();
+    let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes as f64);
+    match (text[..end].parse::<f64>(), unit) {
+        (Ok(number), Some(unit)) if (1.0..usize::MAX as f64).contains(&(number * unit)) => Ok((number * unit) as usize),
+        _ => Err("write a number of bytes, or one with a unit: 512MB, 1.5GB, 4GiB".into()),
     }
 }
 
@@ -212,8 +243,30 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_written_in_several_ways() {
+        let right = [("4096", 4096), ("512MB", 512_000_000), ("1.5 gib", 3 << 29), ("8kB", 8000), ("7B", 7)];
+        for (text, expected) in right {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "MB", "1e9", "12 parsecs", "0", "-5", "1.2.3", "99999999999TB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        let given = read("millstream run a.sql --memory-limit 64MiB").unwrap();
+        assert!(matches!(given.command, Some(Command::Run { opening, .. })
+            if opening.options(None, false).memory_limit == 64 << 20));
+        let given = read("millstream query db/archive SELECT --memory-limit=1GB").unwrap();
+        assert!(matches!(given.command, Some(Command::Query { memory_limit: Some(1_000_000_000), .. })));
+    }
+
+    #[test]
     fn mistakes_exit_with_2_and_help_with_0() {
-        for wrong in ["millstream --format xml", "millstream run", "millstream db extra", "millstream --readonly"] {
+        for wrong in [
+            "millstream --format xml",
+            "millstream --memory-limit much",
+            "millstream run",
+            "millstream db extra",
+            "millstream --readonly",
+        ] {
             assert_eq!(read(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
         for right in ["millstream --help", "millstream --version", "millstream run --help", "millstream query --help"] {

@@ -48,7 +48,9 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> u8 {
     match arguments.command {
-        Some(Command::Query { archive, sql, look }) => offline::query(&archive, &sql, look.style()),
+        Some(Command::Query { archive, sql, look, memory_limit }) => {
+            offline::query(&archive, &sql, memory_limit, look.style())
+        }
         Some(Command::Run { files, database, look, opening }) => {
             let files: Vec<Script> = files.into_iter().map(Script::File).collect();
             let progress = io::stderr().is_terminal();

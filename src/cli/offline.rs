@@ -14,7 +14,7 @@ use super::report;
 const ORIGIN: &str = "SQL";
 
 /// Prints the result of one query over an archive; gives the exit code.
-pub fn query(archive: &Path, sql: &str, style: Style) -> u8 {
+pub fn query(archive: &Path, sql: &str, memory_limit: Option<usize>, style: Style) -> u8 {
     let mut output = Output::new(style, Interrupt::install(Mode::Script));
     let piece = match one_statement(sql) {
         Ok(piece) => piece,
@@ -23,7 +23,7 @@ pub fn query(archive: &Path, sql: &str, style: Style) -> u8 {
             return error.exit_code();
         }
     };
-    let printed = query_archive(archive, piece.text(), &Cancel::default())
+    let printed = query_archive(archive, piece.text(), memory_limit, &Cancel::default())
         .map_err(Into::into)
         .and_then(|rows| output.rows(&rows));
     let Err(failure) = printed else { return 0 };

@@ -18,6 +18,7 @@ mod consolidate;
 pub mod hash;
 pub mod index;
 pub mod rows;
+pub mod size;
 pub mod text;
 pub mod values;
 
@@ -222,8 +223,8 @@ impl Delta {
         Ok(Delta { batch, weights, errors })
     }
 
-    /// Bytes held by the delta's buffers.
+    /// Bytes that the listed rows take.
     pub fn bytes(&self) -> usize {
-        self.batch.get_array_memory_size() + self.weights.0.as_ref().map_or(0, |w| w.len() * 8)
+        size::batch_bytes(&self.batch) + self.weights.0.as_ref().map_or(0, |w| w.len() * 8)
     }
 }

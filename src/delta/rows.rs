@@ -36,6 +36,8 @@ pub struct RowSet {
     total: i64,
     chains: Option<Chains>,
     chunks: Vec<Option<Arc<RecordBatch>>>,
+    /// Bytes of the batches in `chunks`.
+    chunk_bytes: usize,
     ids: Vec<u32>,
 }
 
@@ -57,7 +59,8 @@ impl RowSet {
             Rows::Indexed(KeyIndex::new(&types, Zeros::Kept)?)
         };
         let chains = key.map(|key| Chains::new(&types, key)).transpose()?;
-        Ok(RowSet { schema, rows, weights: Vec::new(), total: 0, chains, chunks: Vec::new(), ids: Vec::new() })
+        let (weights, chunks, ids) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(RowSet { schema, rows, weights, total: 0, chains, chunks, chunk_bytes: 0, ids })
     }
 
     /// Adds a change. Weights may pass through negative totals on the way, but not end there.
@@ -94,7 +97,9 @@ impl RowSet {
             let weight = delta.weights.get(row);
             self.weights[*id as usize] += weight;
             self.total += weight;
-            self.chunks[*id as usize / CHUNK_IDS] = None;
+            if let Some(old) = self.chunks[*id as usize / CHUNK_IDS].take() {
+                self.chunk_bytes -= old.get_array_memory_size();
+            }
         }
         if let Some(chains) = &mut self.chains {
             let (rows, linked): (Vec<u32>, Vec<u32>) = fresh
@@ -138,7 +143,9 @@ impl RowSet {
     pub fn snapshot(&mut self) -> Result<Vec<Arc<RecordBatch>>> {
         for chunk in 0..self.chunks.len() {
             if self.chunks[chunk].is_none() {
-                self.chunks[chunk] = Some(Arc::new(self.chunk(chunk)?));
+                let made = self.chunk(chunk)?;
+                self.chunk_bytes += made.get_array_memory_size();
+                self.chunks[chunk] = Some(Arc::new(made));
             }
         }
         Ok(self.chunks.iter().flatten().filter(|batch| batch.num_rows() > 0).cloned().collect())
@@ -213,14 +220,34 @@ impl RowSet {
         self.total == 0
     }
 
-    /// Bytes of memory held.
+    /// Gives back memory that no row needs: the batches made for readers, and, where most rows have gone, their places.
+    /// Ids change.
+    ///
+    /// # Errors
+    /// As [`RowSet::snapshot`]; nothing is changed then.
+    pub fn tidy(&mut self) -> Result<()> {
+        if let Rows::Indexed(index) = &self.rows
+            && index.columns().len() < self.weights.len() / 2
+        {
+            let key = self.chains.as_ref().map(|chains| chains.columns().to_vec());
+            let mut fresh = RowSet::new(self.schema.clone(), key, false)?;
+            for chunk in 0..self.chunks.len() {
+                fresh.apply(&Delta::insert(self.chunk(chunk)?))?;
+            }
+            *self = fresh;
+        }
+        self.chunks.fill(None);
+        self.chunk_bytes = 0;
+        Ok(())
+    }
+
+    /// Bytes of memory held. Costs no more for many rows than for few.
     pub fn bytes(&self) -> usize {
         let rows = match &self.rows {
             Rows::Appended(columns) => columns.bytes(),
             Rows::Indexed(index) => index.bytes(),
         };
-        let chunks: usize = self.chunks.iter().flatten().map(|batch| batch.get_array_memory_size()).sum();
-        rows + self.weights.capacity() * 8 + self.chains.as_ref().map_or(0, Chains::bytes) + chunks
+        rows + self.weights.capacity() * 8 + self.chains.as_ref().map_or(0, Chains::bytes) + self.chunk_bytes
     }
 }
 
@@ -271,6 +298,27 @@ mod tests {
         assert_eq!(rows.lookup(&[key]).unwrap().len(), 1);
         let error = rows.apply(&delta("-1 a 0 false")).unwrap_err();
         assert_eq!(error.to_string(), "internal error: row (a, 0.0, false, [0]) is there -1 times");
+    }
+
+    #[test]
+    fn memory_of_rows_that_have_gone_comes_back() {
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, false)]));
+        let rows_from = |range: std::ops::Range<i64>| {
+            let values: ArrayRef = Arc::new(arrow::array::Int64Array::from_iter_values(range));
+            Delta::insert(RecordBatch::try_new(schema.clone(), vec![values]).unwrap())
+        };
+        let mut rows = RowSet::new(schema.clone(), Some(vec![0]), false).unwrap();
+        rows.apply(&rows_from(0..50_000)).unwrap();
+        let bare = rows.bytes();
+        rows.snapshot().unwrap();
+        assert!(rows.bytes() > bare + 50_000 * 8);
+        rows.apply(&rows_from(10..50_000).negate()).unwrap();
+        assert!(rows.bytes() >= bare - 100, "places of rows are kept for others");
+        rows.tidy().unwrap();
+        assert!(rows.bytes() < bare / 100, "{} of {bare}", rows.bytes());
+        let key: ArrayRef = Arc::new(arrow::array::Int64Array::from(vec![7]));
+        assert_eq!((rows.len(), rows.lookup(&[key]).unwrap().len()), (10, 1));
+        assert_eq!(rows.snapshot().unwrap()[0].num_rows(), 10);
     }
 
     #[test]

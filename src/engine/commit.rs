@@ -57,6 +57,15 @@ impl Core {
         if !group.times.is_empty() && group.bytes + bytes > GROUP_BYTES_MAX {
             self.flush(group);
         }
+        let mut admitted = self.admits(&commit.changes, group.bytes + bytes);
+        if admitted.is_err() && group.bytes > 0 {
+            // What waits may be events, which are not kept, or deletes.
+            self.flush(group);
+            admitted = self.admits(&commit.changes, bytes);
+        }
+        if let Err(error) = admitted {
+            return reply.send(Err(error));
+        }
         let offset = self.tick.offset + group.times.len() as u64;
         if let Some((since, tables)) = &commit.unless_changed
             && let Some(name) = self.changed_since(group, *since, tables)
@@ -173,7 +182,11 @@ impl Core {
     }
 
     fn flush_rows(&mut self, times: Vec<i64>, parts: BTreeMap<u32, PartBuilder>, marks: Vec<Mark>) -> Result<()> {
-        let tick = Tick { offset: self.tick.offset + times.len() as u64, time: *times.last().expect("not empty") };
+        let tick = Tick {
+            offset: self.tick.offset + times.len() as u64,
+            time: *times.last().expect("not empty"),
+            ..self.tick
+        };
         let whole = |(object, part): (&u32, &PartBuilder)| {
             Ok((*object, part.runs.clone(), Delta::concat(&part.deltas[0].schema(), &part.deltas)?))
         };
@@ -235,11 +248,12 @@ impl Core {
                 Err(error) => view.node = Err(error),
             }
         }
+        self.account();
         self.tell_failures();
     }
 
     /// Tells subscribers when reading their view begins or ceases to be an error.
-    fn tell_failures(&mut self) {
+    pub(super) fn tell_failures(&mut self) {
         let offset = self.tick.offset;
         for view in self.views.values_mut().filter(|view| !view.feeds.is_empty()) {
             let failure = match &view.node {

@@ -9,6 +9,7 @@ use datafusion::execution::session_state::SessionState;
 
 use super::catalog::{Catalog, Kind, Object};
 use super::commit::Group;
+use super::memory::Memory;
 use super::request::{Request, reply};
 use super::snapshot::{Rows, Snapshot};
 use super::store::Store;
@@ -36,11 +37,12 @@ pub struct Core {
     pub(super) tick: Tick,
     pub(super) session: Arc<ArcSwap<SessionState>>,
     pub(super) each_alone: bool,
+    pub(super) memory: Memory,
 }
 
 /// A materialized view.
 pub struct View {
-    /// Where its changes come from; nowhere, when it could not be made again.
+    /// Where its changes come from; nowhere, when it could not be made again or had to go out of service.
     pub(super) node: Result<NodeId>,
     /// Its rows.
     pub(super) rows: RowSet,
@@ -108,7 +110,12 @@ impl Core {
             }
             Request::Define { define, cancel, reply } => {
                 let catalog = self.catalog.clone();
-                reply.send(caught(PLANNING, || define(&catalog)).and_then(|entries| self.define(entries, &cancel)));
+                let defined = caught(PLANNING, || define(&catalog)).and_then(|entries| self.define(entries, &cancel));
+                if defined.is_err() {
+                    // Batches of tables were made for a view that did not come about.
+                    self.fit();
+                }
+                reply.send(defined);
             }
             Request::Snapshot(objects, reply) => reply.send(self.snapshot(&objects)),
             Request::Subscribe(view, capacity, reply) => reply.send(self.subscribe(view, capacity)),
@@ -121,19 +128,26 @@ impl Core {
     /// The state with the rows of these tables and views.
     pub(super) fn snapshot(&mut self, objects: &[u32]) -> Result<Arc<Snapshot>> {
         let mut rows = HashMap::new();
+        // Batches made for readers are kept for the next one.
+        let mut made = 0;
         for id in objects {
             if let Some(table) = self.tables.get_mut(id) {
                 let set = table.rows();
+                let before = set.bytes();
                 rows.insert(*id, Rows { schema: set.schema().clone(), chunks: set.snapshot()?, failure: None });
+                made += set.bytes() - before;
             } else if let Some(view) = self.views.get_mut(id) {
                 let failure = match &view.node {
-                    Ok(node) => self.circuit.failure(*node),
-                    Err(error) => Some(error.to_string()),
+                    Ok(node) => self.circuit.failure(*node).map(Error::input),
+                    Err(error) => Some(error.clone()),
                 };
+                let before = view.rows.bytes();
                 let chunks = if failure.is_none() { view.rows.snapshot()? } else { Vec::new() };
                 rows.insert(*id, Rows { schema: view.rows.schema().clone(), chunks, failure });
+                made += view.rows.bytes() - before;
             }
         }
+        self.account_moved(made);
         Ok(Arc::new(Snapshot {
             offset: self.tick.offset,
             time: self.tick.time,
@@ -154,10 +168,8 @@ impl Core {
         let snapshot = self.snapshot(&[id])?;
         let rows =
             snapshot.rows.get(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
-        if let Some(failure) = &rows.failure {
-            let name = self.catalog.get(id).map_or_else(String::new, |object| object.name.clone());
-            return Err(Error::input(format!("view `{name}` cannot be read: {failure}")));
-        }
+        let name = self.catalog.get(id).map_or_else(String::new, |object| object.name.clone());
+        rows.check(&format!("view `{name}`"))?;
         let view =
             self.views.get_mut(&id).ok_or_else(|| Error::input("only a materialized view can be subscribed to"))?;
         let batch = arrow::compute::concat_batches(&rows.schema, rows.chunks.iter().map(AsRef::as_ref))?;

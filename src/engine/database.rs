@@ -189,9 +189,7 @@ impl Database {
         let snapshot = ask(&self.inner.engine, |reply| Request::Snapshot(vec![object.id], reply)).wait()?;
         let rows = snapshot.rows.get(&object.id);
         let rows = rows.ok_or_else(|| Error::input(format!("`{name}` is a {}: query it", object.kind.name())))?;
-        if let Some(failure) = &rows.failure {
-            return Err(Error::input(format!("view `{name}` cannot be read: {failure}")));
-        }
+        rows.check(&format!("view `{name}`"))?;
         let batches = rows.chunks.iter().map(|c| c.as_ref().clone()).collect();
         Ok((snapshot.offset, Rows { schema: rows.schema.clone(), batches }))
     }

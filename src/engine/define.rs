@@ -36,7 +36,7 @@ impl Core {
         for entry in &entries {
             catalog.apply(entry)?;
         }
-        let tick = Tick { offset: self.tick.offset + 1, time: self.tick.time.max(now()) };
+        let tick = Tick { offset: self.tick.offset + 1, time: self.tick.time.max(now()), ..self.tick };
         // The first view is the one that the user speaks of; those over it are made again from the new one.
         let first = entries.iter().find_map(|e| match e {
             Ddl::Create(object) if object.kind == Kind::MaterializedView => Some(object.as_ref()),
@@ -61,6 +61,7 @@ impl Core {
             }
         }
         self.published_catalog.store(self.catalog.clone());
+        self.fit();
         // Time has passed: views over `now()` move.
         self.step(Outputs::new());
         for (object, feeds) in listeners {
@@ -131,6 +132,7 @@ impl Core {
         let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
         let history = self.store.history(self.tick.offset);
         let mut started = false;
+        let mut filling = self.filling(&object.name);
         for (id, node) in circuit.inputs() {
             let mut feed = |delta: Delta| -> Result<()> {
                 if cancel.is_cancelled() {
@@ -138,7 +140,8 @@ impl Core {
                 }
                 started = true;
                 let outputs = circuit.step(Outputs::from([(node, delta)]), tick);
-                outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))
+                outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))?;
+                filling.check(&mut circuit, &rows)
             };
             if let Some(table) = self.tables.get_mut(&id) {
                 for chunk in table.rows().snapshot()? {
@@ -159,9 +162,12 @@ impl Core {
             let outputs = circuit.step(Outputs::new(), tick);
             outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))?;
         }
-        if let Some(error) = circuit.broken(root) {
-            return Err(error.clone());
+        match circuit.broken(root) {
+            None => {}
+            Some(Error::Limit(message)) => return Err(Error::Limit(format!("view `{}`: {message}", object.name))),
+            Some(error) => return Err(error.clone()),
         }
+        filling.check_now(&circuit, &rows)?;
         Ok(Built { circuit, root, rows })
     }
 
@@ -175,7 +181,10 @@ impl Core {
     ) -> Result<NodeId> {
         for read in sources(catalog, &object.reads, false) {
             if let (Some(View { node: Err(error), .. }), Some(read)) = (self.views.get(&read), catalog.get(read)) {
-                return Err(Error::input(format!("it reads view `{}`, which cannot be made: {error}", read.name)));
+                return Err(match error {
+                    Error::Limit(message) => Error::Limit(message.clone()),
+                    error => Error::input(format!("it reads view `{}`, which cannot be made: {error}", read.name)),
+                });
             }
         }
         let session = self.session.load();
@@ -224,7 +233,9 @@ impl Core {
             self.views.insert(object.id, view);
         }
         self.step(Outputs::new());
-        self.replay(&catalog, &history)
+        self.replay(&catalog, &history)?;
+        self.fit();
+        Ok(())
     }
 
     /// Feeds every input's history. In which order inputs come makes no difference to what views hold at the end.
@@ -236,6 +247,7 @@ impl Core {
                 let delta = delta?;
                 if let Some(table) = self.tables.get_mut(&id) {
                     table.apply(&delta)?;
+                    self.account_moved(delta.bytes());
                     last = self.tick.offset;
                 } else {
                     self.step(Outputs::from([(node, delta)]));

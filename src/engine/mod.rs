@@ -6,6 +6,7 @@
 //!    └──── Snapshot ───────┘
 //! ```
 
+mod budget;
 pub mod catalog;
 mod clock;
 mod commit;
@@ -20,6 +21,7 @@ pub mod history;
 mod information_schema;
 pub mod ingest;
 mod literals;
+mod memory;
 mod names;
 pub mod offline;
 mod open;

@@ -8,6 +8,7 @@ use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 
+use super::budget::{Budget, User, default_limit};
 use super::catalog::REJECTS;
 use super::clock::now;
 use super::information_schema::{self, INFORMATION_SCHEMA, Listed};
@@ -82,20 +83,22 @@ fn at_once(
 /// Runs one query over an archive: the `archive` folder of a database, a copy of it, or the database's folder. Each
 /// stream and table is a table, with `_offset`, `_time` and, for tables, `_weight` beside the declared columns. What
 /// was dropped is in the schema `dropped`, and `system.rejects` has the rows that were refused. Every file is compared
-/// with its checksum first. `SHOW TABLES` and `DESCRIBE` list what there is.
+/// with its checksum first. `SHOW TABLES` and `DESCRIBE` list what there is. The query may take `memory_limit` bytes of
+/// memory; where it is not given, most of the machine's.
 ///
 /// # Errors
-/// When there is no archive, a file of it is damaged, or the query is wrong.
-pub fn query_archive(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> {
-    with_stack(sql, || run(folder, sql, cancel)).map_err(|error| locate(error, sql))
+/// When there is no archive, a file of it is damaged, the query is wrong, or it needs more memory than it may take.
+pub fn query_archive(folder: &Path, sql: &str, memory_limit: Option<usize>, cancel: &Cancel) -> Result<Rows> {
+    let budget = Budget::new(memory_limit.unwrap_or_else(default_limit));
+    with_stack(sql, || run(folder, sql, &budget, cancel)).map_err(|error| locate(error, sql))
 }
 
-fn run(folder: &Path, sql: &str, cancel: &Cancel) -> Result<Rows> {
+fn run(folder: &Path, sql: &str, budget: &Arc<Budget>, cancel: &Cancel) -> Result<Rows> {
     let statement = parse(sql)?;
     let archive = Archive::find(folder)?;
     let partitions = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = Threads::start(partitions)?;
-    let context = SessionContext::new_with_state(session_state(partitions)?);
+    let context = SessionContext::new_with_state(session_state(partitions, budget.runtime(User::Query)?)?);
     let catalog = Arc::new(MemoryCatalogProvider::new());
     catalog.register_schema(crate::sql::SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
     context.register_catalog(crate::sql::CATALOG, catalog.clone());

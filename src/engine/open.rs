@@ -12,10 +12,12 @@ use crossbeam_channel::Sender;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 
+use super::budget::{Budget, User, default_limit};
 use super::catalog::{Catalog, Object};
 use super::constraint::Constraints;
 use super::core::{Core, QUEUE_REQUESTS, ask};
 use super::ingest::Sources;
+use super::memory::Memory;
 use super::request::Request;
 use super::store::Store;
 use super::threads::{THREAD_STACK_BYTES, Threads};
@@ -43,6 +45,11 @@ pub struct Options {
     pub read_only: bool,
     /// Size in bytes at which a segment of the log is sealed and archived.
     pub segment_bytes: u64,
+    /// Bytes of memory that tables, views and queries may take together; by default most of the machine's. A query
+    /// that needs more is refused with [`Error::Limit`]. When the state of tables and views does not fit, the largest
+    /// views go out of service, until the database is opened with a larger limit or they are created anew; after
+    /// the last of them, tables take no more rows.
+    pub memory_limit: usize,
     /// Functions that views may call, beside the built-in ones. They must be immutable.
     pub functions: Vec<ScalarUDF>,
 }
@@ -54,6 +61,7 @@ impl Default for Options {
             durability: Durability::default(),
             read_only: false,
             segment_bytes: LogOptions::default().segment_bytes,
+            memory_limit: default_limit(),
             functions: Vec::new(),
         }
     }
@@ -98,8 +106,9 @@ impl Inner {
             }
         };
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut view_session = session_state(1)?;
-        let mut session = session_state(partitions)?;
+        let budget = Budget::new(options.memory_limit);
+        let mut view_session = session_state(1, budget.runtime(User::View)?)?;
+        let mut session = session_state(partitions, budget.runtime(User::Query)?)?;
         for function in &options.functions {
             add_function(&mut view_session, function)?;
             add_function(&mut session, function)?;
@@ -115,9 +124,10 @@ impl Inner {
             tables: Default::default(),
             views: Default::default(),
             changed: Default::default(),
-            tick: Tick { offset: opened.offset, time: opened.time },
+            tick: Tick { offset: opened.offset, time: opened.time, ..Tick::default() },
             session: view_session.clone(),
             each_alone: options.durability == Durability::Always,
+            memory: Memory::new(budget),
         };
         let (engine, requests) = crossbeam_channel::bounded(QUEUE_REQUESTS);
         let (thread, marks) = start(core, requests, threads.handle().clone())?;

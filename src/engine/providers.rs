@@ -34,7 +34,7 @@ pub enum Batching {
 /// The rows of a stream, table or materialized view in a snapshot.
 ///
 /// # Errors
-/// When the view cannot be read because an expression of it fails on a row.
+/// When the view cannot be read because an expression of it fails on a row, or because it is out of service.
 pub fn object_rows(snapshot: &Snapshot, object: &Object, batching: Batching) -> Result<Arc<dyn TableProvider>> {
     if object.kind == Kind::Stream {
         let partition =
@@ -45,9 +45,7 @@ pub fn object_rows(snapshot: &Snapshot, object: &Object, batching: Batching) -> 
         .rows
         .get(&object.id)
         .ok_or_else(|| Error::Internal(format!("the rows of `{}` were not asked for", object.name)))?;
-    if let Some(failure) = &rows.failure {
-        return Err(Error::input(format!("view `{}` cannot be read: {failure}", object.name)));
-    }
+    rows.check(&format!("view `{}`", object.name))?;
     let batches = rows.chunks.iter().flat_map(|c| cut(c.as_ref().clone(), batching)).collect();
     Ok(Arc::new(Chunks { schema: rows.schema.clone(), batches, key: primary_key(object) }))
 }

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{collect, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::providers::Batching;
 use crate::error::{Error, Result};
+use crate::operators::collect::collect;
 use crate::operators::project::batch as with_schema;
 use crate::sink::Writer;
 
@@ -80,6 +84,8 @@ impl Cancel {
 #[derive(Clone)]
 pub struct Runner {
     session: Arc<SessionState>,
+    /// Where memory comes from, whatever the session.
+    runtime: Arc<RuntimeEnv>,
     threads: Handle,
     cancel: Cancel,
 }
@@ -87,7 +93,8 @@ pub struct Runner {
 impl Runner {
     /// Runs on `threads`, with the time of `session` as `now()`.
     pub fn new(session: Arc<SessionState>, threads: Handle, cancel: Cancel) -> Self {
-        Runner { session, threads, cancel }
+        let runtime = session.runtime_env().clone();
+        Runner { session, runtime, threads, cancel }
     }
 
     /// The session, with its functions and time.
@@ -100,11 +107,11 @@ impl Runner {
     /// # Errors
     /// What the plan meets, or [`Error::Cancelled`].
     pub fn collect(&self, plan: LogicalPlan) -> Result<Rows> {
-        let session = self.session.clone();
+        let (session, context) = (self.session.clone(), self.context());
         self.run(async move {
             let physical = session.create_physical_plan(&plan).await?;
             let schema = physical.schema();
-            let batches = collect(physical, session.task_ctx()).await?;
+            let batches = collect(physical, context).await?;
             Ok(Rows { schema, batches })
         })
     }
@@ -128,7 +135,16 @@ impl Runner {
         self.with_session(session)
     }
 
-    /// The same, in another session.
+    /// Memory for what a statement keeps beside its plan, counted as that of queries.
+    pub fn reservation(&self) -> MemoryReservation {
+        MemoryConsumer::new("statement").register(&self.runtime.memory_pool)
+    }
+
+    fn context(&self) -> Arc<TaskContext> {
+        Arc::new(TaskContext::from(self.session.as_ref()).with_runtime(self.runtime.clone()))
+    }
+
+    /// The same, in another session. Memory comes from where it came before.
     pub fn with_session(&self, session: SessionState) -> Runner {
         Runner { session: Arc::new(session), ..self.clone() }
     }
@@ -142,11 +158,11 @@ impl Runner {
         plan: LogicalPlan,
         open: impl FnOnce(&SchemaRef) -> Result<Writer> + Send + 'static,
     ) -> Result<usize> {
-        let session = self.session.clone();
+        let (session, context) = (self.session.clone(), self.context());
         self.run(async move {
             let physical = session.create_physical_plan(&plan).await?;
             let mut writer = open(&physical.schema())?;
-            let mut batches = execute_stream(physical, session.task_ctx())?;
+            let mut batches = execute_stream(physical, context)?;
             let mut rows = 0;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;

@@ -11,6 +11,7 @@ use super::snapshot::Snapshot;
 use super::subscribe::Feed;
 use super::table::TableChange;
 use crate::circuit::ExplainLine;
+use crate::delta::size::batch_bytes;
 use crate::error::{Error, Result};
 
 /// A change of one stream or table.
@@ -53,13 +54,21 @@ impl Change {
         self.len() == 0
     }
 
+    /// Whether rows are put in, be it in the place of others.
+    pub fn inserts(&self) -> bool {
+        match self {
+            Change::Events { .. } | Change::Table { change: TableChange::Upsert(_), .. } => true,
+            Change::Table { change: TableChange::Exact(delta), .. } => !delta.weights.negated_only(),
+        }
+    }
+
     /// Bytes of memory that its rows take.
     pub fn bytes(&self) -> usize {
         match self {
             Change::Events { batch, .. } | Change::Table { change: TableChange::Upsert(batch), .. } => {
-                batch.get_array_memory_size()
+                batch_bytes(batch)
             }
-            Change::Table { change: TableChange::Exact(delta), .. } => delta.batch.get_array_memory_size(),
+            Change::Table { change: TableChange::Exact(delta), .. } => delta.bytes(),
         }
     }
 }

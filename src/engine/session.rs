@@ -244,7 +244,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(Error::input("a transaction is open already").with_hint("COMMIT or ROLLBACK first"));
         }
-        self.transaction = Some(Transaction::default());
+        self.transaction = Some(Transaction::new(self.runner().reservation()));
         Ok(Outcome::done("BEGIN"))
     }
 

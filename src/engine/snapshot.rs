@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::catalog::Catalog;
 use super::history::History;
+use crate::error::{Error, Result};
 
 /// An immutable state of the database. Holds the rows of the objects that were asked for.
 #[derive(Debug, Clone)]
@@ -31,11 +32,23 @@ pub struct Rows {
     pub schema: SchemaRef,
     /// The rows; one of weight n is listed n times.
     pub chunks: Vec<Arc<RecordBatch>>,
-    /// Why the view cannot be read: an expression of it fails on a row that is present.
-    pub failure: Option<String>,
+    /// Why the view cannot be read: an expression of it fails on a row that is present, or it is out of service.
+    pub failure: Option<Error>,
 }
 
 impl Rows {
+    /// Whether the rows can be read; `what` names whose they are.
+    ///
+    /// # Errors
+    /// What fails in the view, or the limit that it is past.
+    pub fn check(&self, what: &str) -> Result<()> {
+        match &self.failure {
+            None => Ok(()),
+            Some(limit @ Error::Limit(_)) => Err(limit.clone()),
+            Some(failure) => Err(Error::input(format!("{what} cannot be read: {failure}"))),
+        }
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
         self.chunks.iter().map(|c| c.num_rows()).sum()

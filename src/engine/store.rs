@@ -31,6 +31,8 @@ pub struct Store {
     marks: BTreeMap<u32, String>,
     datasets: Arc<Datasets>,
     read_only: bool,
+    /// Bytes of the records of a log that lies in memory.
+    memory_bytes: usize,
 }
 
 /// A segment's first offset, and what became of archiving it.
@@ -74,6 +76,7 @@ impl Store {
             marks: BTreeMap::new(),
             datasets: Arc::default(),
             read_only: false,
+            memory_bytes: 0,
         };
         Opened { store, catalog: Catalog::default(), offset: 0, time: 0 }
     }
@@ -116,6 +119,7 @@ impl Store {
             marks: manifest.marks.iter().map(|m| (m.object, m.value.clone())).collect(),
             datasets: Arc::default(),
             read_only,
+            memory_bytes: 0,
         };
         let time = manifest.last_time.unwrap_or(0);
         let mut opened = Opened { store, catalog: Catalog::default(), offset: manifest.sealed_to, time };
@@ -173,14 +177,26 @@ impl Store {
             Record::Rows(group) => group.marks.iter().map(|m| (m.object, m.value.clone())).collect(),
             Record::Statement(_) => Vec::new(),
         };
+        let bytes = if self.archive.is_none() { record.bytes() } else { 0 };
         log.append(record)?;
         log.sync()?;
+        self.memory_bytes += bytes;
         self.marks.extend(marks);
         if log.segments().len() != self.segments.len() {
             self.segments = Arc::new(log.segments());
             self.hand_over();
         }
         Ok(())
+    }
+
+    /// Whether the log lies in memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.archive.is_none()
+    }
+
+    /// Bytes of memory that the log holds.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     /// How to read everything up to an offset.

@@ -34,7 +34,8 @@ pub enum Update {
         /// The rows with their weights.
         delta: Delta,
     },
-    /// From now on reading the view is an error. Changes go on coming; they leave out what fails.
+    /// From now on reading the view is an error. Changes go on coming and leave out what fails; a view that is out of
+    /// service has none until it is created anew, which begins with its rows.
     Failing {
         /// The offset that made it so.
         offset: u64,

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryReservation;
+
 use super::catalog::Kind;
 use super::core::ask;
 use super::database::Database;
@@ -13,13 +15,16 @@ use super::request::{Change, Commit, Request};
 use super::snapshot::{Rows, Snapshot};
 use super::table::{Table, TableChange};
 use crate::delta::Delta;
+use crate::delta::size::batch_bytes;
 use crate::error::{Error, Result};
 
 /// Changes that a transaction may hold.
 const CHANGES_MAX: usize = 100_000;
 
+/// Bytes of a table's rows as the transaction keeps them, for each byte of the rows: they have an index.
+const OVERLAY_FACTOR: usize = 2;
+
 /// An open transaction.
-#[derive(Default)]
 pub struct Transaction {
     /// The state that it began from, with the rows that were asked for so far.
     base: Option<Arc<Snapshot>>,
@@ -27,9 +32,16 @@ pub struct Transaction {
     tables: BTreeMap<u32, Table>,
     changes: Vec<Change>,
     read: BTreeSet<u32>,
+    /// The memory of all this.
+    held: MemoryReservation,
 }
 
 impl Transaction {
+    /// A transaction without changes; its memory is taken from `held`.
+    pub fn new(held: MemoryReservation) -> Self {
+        Transaction { base: None, tables: BTreeMap::new(), changes: Vec::new(), read: BTreeSet::new(), held }
+    }
+
     /// The state that a statement of the transaction sees.
     ///
     /// # Errors
@@ -76,11 +88,12 @@ impl Transaction {
     /// Adds a statement's change; returns how many rows it changed.
     ///
     /// # Errors
-    /// When the change breaks a constraint; it is then not added.
+    /// When the change breaks a constraint or there is no memory for it; it is then not added.
     pub fn add(&mut self, change: Change) -> Result<usize> {
         if self.changes.len() >= CHANGES_MAX {
             return Err(Error::Limit(format!("the transaction has {CHANGES_MAX} statements, which is the limit")));
         }
+        self.held.try_grow(change.bytes())?;
         let mut rows = change.len();
         if let Change::Table { object, change } = &change {
             if let TableChange::Exact(delta) = change
@@ -105,6 +118,7 @@ impl Transaction {
         if object.kind != Kind::Table || self.tables.contains_key(&id) {
             return Ok(());
         }
+        self.held.try_grow(rows.chunks.iter().map(|chunk| batch_bytes(chunk)).sum::<usize>() * OVERLAY_FACTOR)?;
         let mut table = Table::new(object.clone())?;
         for chunk in &rows.chunks {
             table.apply(&Delta::insert(chunk.as_ref().clone()))?;

@@ -17,6 +17,7 @@ use super::request::Request;
 use super::session::runner;
 use super::show::table;
 use super::snapshot::Snapshot;
+use crate::delta::size::batch_bytes;
 use crate::delta::{Delta, consolidate};
 use crate::error::{Error, Result};
 use crate::operators::eval::show_row;
@@ -46,7 +47,7 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
         let session = at_time(&database.inner().view_session.load(), snapshot.time);
         let runner = runner(database, cancel, snapshot.time).with_session(session);
         let result = compare(&runner, &snapshot, &object)?;
-        all_ok &= !matches!(result, Comparison::Differs(_));
+        all_ok &= !matches!(result, Comparison::Differs(_) | Comparison::OutOfService(_));
         names.push(name.clone());
         rows.push(snapshot.rows.get(&object.id).map(|r| r.len() as i64));
         offsets.push(snapshot.offset as i64);
@@ -55,6 +56,7 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
             Comparison::Equal => "ok".to_string(),
             Comparison::BothFail(failure) => format!("ok, both fail: {failure}"),
             Comparison::Differs(how) => how,
+            Comparison::OutOfService(why) => format!("OUT OF SERVICE: {why}"),
         });
     }
     let rows = table(vec![
@@ -74,20 +76,25 @@ enum Comparison {
     BothFail(String),
     /// What differs, in words.
     Differs(String),
+    /// There is nothing to compare, and why.
+    OutOfService(String),
 }
 
 fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Comparison> {
     let view = snapshot.rows.get(&object.id).ok_or_else(|| Error::Internal("the view was dropped".into()))?;
+    if let Some(Error::Limit(why)) = &view.failure {
+        return Ok(Comparison::OutOfService(why.clone()));
+    }
     let batch = batch_rows(runner, snapshot, object);
     match (&view.failure, batch) {
         (_, Err(error @ (Error::Cancelled | Error::Limit(_) | Error::Corrupt { .. } | Error::Io { .. }))) => Err(error),
-        (Some(failure), Err(_)) => Ok(Comparison::BothFail(failure.clone())),
+        (Some(failure), Err(_)) => Ok(Comparison::BothFail(failure.to_string())),
         // A view that reads a failing view fails, even where its own query would leave the failing column out, and a
         // key of a join fails on its row even where the batch engine saw that the other side is empty.
         (Some(failure), Ok(_))
             if reads_failing(runner, snapshot, object)? || fails_in_join(runner, snapshot, object)? =>
         {
-            Ok(Comparison::BothFail(failure.clone()))
+            Ok(Comparison::BothFail(failure.to_string()))
         }
         (Some(failure), Ok(_)) => {
             Ok(Comparison::Differs(format!("DIFFERS: the view fails ({failure}) and its query does not")))
@@ -96,6 +103,10 @@ fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> R
             Ok(Comparison::Differs(format!("DIFFERS: the query fails ({error}) and the view does not")))
         }
         (None, Ok(batch)) => {
+            // The rows of both are put together, and then each is looked up among the others.
+            let all = batch.batches.iter().chain(view.chunks.iter().map(AsRef::as_ref));
+            let held = runner.reservation();
+            held.try_grow(all.map(batch_bytes).sum::<usize>() * 2)?;
             let mut parts: Vec<Delta> = Vec::new();
             for b in &batch.batches {
                 parts.push(Delta::insert(with_schema(&view.schema, b.columns().to_vec(), b.num_rows())?));

@@ -115,7 +115,27 @@ pub struct Encoded {
     pub(super) position: u64,
 }
 
+/// What a record takes in memory beside its rows, and what each of its parts does.
+const RECORD_BYTES: usize = 128;
+
 impl Record {
+    /// Bytes of memory that the record takes.
+    pub fn bytes(&self) -> usize {
+        RECORD_BYTES
+            + match self {
+                Record::Statement(statement) => statement.text.len(),
+                Record::Rows(group) => {
+                    let rows = |part: &Part| match &part.rows {
+                        PartRows::Delta(delta) => delta.bytes(),
+                        PartRows::Encoded(encoded) => encoded.body.len(),
+                    };
+                    let runs = |part: &Part| part.runs.len() * size_of::<Run>();
+                    let parts: usize = group.parts.iter().map(|part| RECORD_BYTES + runs(part) + rows(part)).sum();
+                    parts + group.times.len() * size_of::<i64>()
+                }
+            }
+    }
+
     /// The offset of the first commit.
     pub fn first_offset(&self) -> Offset {
         match self {

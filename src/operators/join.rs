@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 
 /// Rows that one step of one join may put out.
 pub const OUTPUT_ROWS_MAX: usize = 1 << 25;
+/// Rows up to which nobody asks how many bytes they are.
+const OUTPUT_ROWS_FREE: usize = 1 << 8;
 
 /// Joins two inputs on equal keys.
 ///
@@ -107,21 +109,21 @@ impl Operator for Join {
     }
 
     /// After an error the state is not that of any moment: the join must be made anew.
-    fn step(&mut self, inputs: &[&Delta], _tick: &Tick) -> Result<Delta> {
+    fn step(&mut self, inputs: &[&Delta], tick: &Tick) -> Result<Delta> {
         let left = self.matchable(inputs[0], &self.left.keys)?;
         let right = self.matchable(inputs[1], &self.right.keys)?;
         let left = left.as_ref().unwrap_or(inputs[0]);
         let right = right.as_ref().unwrap_or(inputs[1]);
 
         let mut parts = Vec::with_capacity(2);
-        let matches = self.left.probe(right, &self.right.keys, 0).map_err(|e| self.name(e))?;
+        let matches = self.left.probe(right, &self.right.keys, 0, tick).map_err(|e| self.name(e))?;
         let first = matches.rows.len();
         if first > 0 {
             let columns = (self.left.rows.columns().gather(&matches.ids)?, take(right, &matches.rows)?);
             parts.push(self.part(columns.0, columns.1, matches.weights)?);
         }
         self.right.rows.apply(right)?;
-        let matches = self.right.probe(left, &self.left.keys, first).map_err(|e| self.name(e))?;
+        let matches = self.right.probe(left, &self.left.keys, first, tick).map_err(|e| self.name(e))?;
         if !matches.rows.is_empty() {
             let columns = (take(left, &matches.rows)?, self.right.rows.columns().gather(&matches.ids)?);
             parts.push(self.part(columns.0, columns.1, matches.weights)?);
@@ -157,20 +159,25 @@ impl Side {
     }
 
     /// The rows here that have the keys of a delta of the other side, when `before` rows are already in the output.
-    fn probe(&self, delta: &Delta, keys: &[usize], before: usize) -> Result<Matches> {
+    fn probe(&self, delta: &Delta, keys: &[usize], before: usize, tick: &Tick) -> Result<Matches> {
         let chains = self.rows.chains().expect("a join side has a key");
         let keys: Vec<ArrayRef> = keys.iter().map(|key| delta.column(*key).clone()).collect();
         let mut key_ids = Vec::new();
         chains.find(&keys, delta.len(), &mut key_ids)?;
         let mut matches = Matches::default();
+        let mut unchecked = OUTPUT_ROWS_FREE;
         for (row, key) in key_ids.iter().enumerate() {
             let weight = delta.weights.get(row);
             for id in chains.rows(*key) {
-                if before + matches.rows.len() == OUTPUT_ROWS_MAX {
-                    return Err(Error::Limit(format!(
-                        "one change would put out more than {OUTPUT_ROWS_MAX} rows (reached at row {row} of {})",
-                        delta.len()
-                    )));
+                if before + matches.rows.len() >= unchecked {
+                    unchecked = self.output_rows_max(delta, tick);
+                    if before + matches.rows.len() >= unchecked {
+                        let why = if unchecked < OUTPUT_ROWS_MAX { ", for which there is no memory" } else { "" };
+                        return Err(Error::Limit(format!(
+                            "one change would put out more than {unchecked} rows{why} (reached at row {row} of {})",
+                            delta.len()
+                        )));
+                    }
                 }
                 matches.rows.push(row as u32);
                 matches.ids.push(id);
@@ -178,6 +185,13 @@ impl Side {
             }
         }
         Ok(matches)
+    }
+
+    /// Rows of output that the step may come to, at the average size of a row here and in the delta.
+    fn output_rows_max(&self, delta: &Delta, tick: &Tick) -> usize {
+        let pair = size_of::<u32>() * 2 + size_of::<i64>();
+        let row = pair + self.rows.bytes() / self.rows.len().max(1) + delta.bytes() / delta.len().max(1);
+        (tick.output_bytes_max / row).min(OUTPUT_ROWS_MAX)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
 pub mod aggregate;
+pub mod collect;
 pub mod eval;
 pub mod exact;
 pub mod filter;

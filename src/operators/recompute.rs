@@ -11,12 +11,13 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::collect;
 
+use super::collect::collect;
 use super::project::batch;
 use super::slot::Slot;
 use crate::circuit::{Operator, StateSize, Tick};
 use crate::delta::rows::RowSet;
+use crate::delta::size::batch_bytes;
 use crate::delta::{Delta, RowError, consolidate};
 use crate::error::{Error, Result};
 
@@ -132,7 +133,7 @@ impl Operator for Recompute {
             size.bytes += input.rows.bytes();
         }
         size.rows += self.last.iter().map(RecordBatch::num_rows).sum::<usize>();
-        size.bytes += self.last.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+        size.bytes += self.last.iter().map(batch_bytes).sum::<usize>();
         Some(size)
     }
 }

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use datafusion::common::alias::AliasGenerator;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::memory_pool::MemoryLimit;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerConfig};
@@ -27,12 +29,16 @@ const RULES_DROPPED_FOR_VIEWS: [&str; 2] = [
 /// Rows of a batch in batch queries.
 const BATCH_ROWS: usize = 8192;
 
+/// The part of the memory that a sort sets aside, where it is less than the batch engine's own setting.
+const SORT_PART: usize = 128;
+
 /// A session of the batch engine with Millstream's settings and functions. `partitions` is the number of threads
-/// that a query may use; with one, a query gives its rows in the same order every time.
+/// that a query may use; with one, a query gives its rows in the same order every time. Its memory comes from the
+/// pool of `runtime`.
 ///
 /// # Errors
 /// As [`super::functions::register`].
-pub fn session_state(partitions: usize) -> Result<SessionState> {
+pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_target_partitions(partitions)
         .with_batch_size(BATCH_ROWS)
@@ -45,8 +51,14 @@ pub fn session_state(partitions: usize) -> Result<SessionState> {
     // TIMESTAMP WITH TIME ZONE is a moment; without a zone here it would lose that.
     options.execution.time_zone = Some("+00:00".into());
     options.execution.parquet.schema_force_view_types = false;
+    if let MemoryLimit::Finite(bytes) = runtime.memory_pool.memory_limit() {
+        // What each sort sets aside for merging must be there in a small memory too.
+        let reserved = &mut options.execution.sort_spill_reservation_bytes;
+        *reserved = (*reserved).min(bytes / SORT_PART);
+    }
     let state = SessionStateBuilder::new()
         .with_config(config)
+        .with_runtime_env(runtime)
         .with_default_features()
         .with_optimizer_rules(rules())
         .with_query_planner(Arc::new(Planner))

@@ -201,14 +201,14 @@ fn compare(db: &Database, acknowledged: &Acknowledged) {
 
 /// In the archive every acknowledged row has the offset that was told, and no offset is beyond the last.
 fn compare_offsets(database: &Path, acknowledged: &Acknowledged) {
-    let archived = query_archive(database, "SELECT writer, n, _offset FROM events", &Cancel::default()).unwrap();
+    let archived = query_archive(database, "SELECT writer, n, _offset FROM events", None, &Cancel::default()).unwrap();
     let archived: Acknowledged =
         text(&archived.batches).iter().map(|line| numbers_in(line)).map(|row| ((row[0], row[1]), row[2])).collect();
     for (commit, offset) in acknowledged {
         assert_eq!(archived.get(commit), Some(offset), "commit {commit:?}");
     }
     let back = "SELECT n FROM (SELECT n, _time < lag(_time) OVER (ORDER BY _offset) AS back FROM events) WHERE back";
-    assert_eq!(query_archive(database, back, &Cancel::default()).unwrap().len(), 0, "time went back");
+    assert_eq!(query_archive(database, back, None, &Cancel::default()).unwrap().len(), 0, "time went back");
     let mut offsets: Vec<i64> = archived.into_values().collect();
     let commits = offsets.len();
     offsets.sort_unstable();

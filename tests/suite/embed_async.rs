@@ -37,9 +37,9 @@ fn use_all(path: &std::path::Path) {
     assert_eq!(rows(&beside, "SELECT n FROM v"), ["3"]);
     drop(beside);
     db.close().unwrap();
-    let archived = query_archive(path, "SELECT n FROM s ORDER BY n", &Cancel::default()).unwrap();
+    let archived = query_archive(path, "SELECT n FROM s ORDER BY n", None, &Cancel::default()).unwrap();
     assert_eq!(text(&archived.batches), ["1", "2", "3"]);
-    assert!(query_archive(path, "SELECT m FROM s", &Cancel::default()).is_err());
+    assert!(query_archive(path, "SELECT m FROM s", None, &Cancel::default()).is_err());
     drop(Database::open(path).unwrap());
     // Opening that fails ends what it has begun.
     std::fs::write(path.join("archive").join("MANIFEST"), "{").unwrap();

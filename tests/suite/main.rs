@@ -14,6 +14,7 @@ mod embed_readers;
 mod embed_statements;
 mod embed_support;
 mod embed_threads;
+mod memory;
 mod oracle;
 mod shell;
 mod transcripts;

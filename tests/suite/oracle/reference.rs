@@ -88,7 +88,7 @@ impl Reference {
                 Arc::new(Rows { schema, rows, alone: AtomicBool::new(false) })
             })
             .collect();
-        let state = session_state(1).unwrap();
+        let state = session_state(1, Arc::default()).unwrap();
         let stock = Stock::new(state.config().clone());
         for (relation, rows) in relations.iter().zip(&rows) {
             let table = Arc::new(StreamingTable::try_new(rows.schema.clone(), vec![rows.clone()]).unwrap());
