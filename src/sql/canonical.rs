@@ -10,6 +10,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::core::expr_fn::get_field;
+use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
     Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, Sort, SortExpr, Window,
@@ -44,7 +45,7 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let mut order = once(given);
             add_ties(&mut order, on.input.schema());
             // The first of them must stay what the rows are distinct on.
-            let ties = order.split_off(on.on_expr.len());
+            let ties = order.split_off(on.on_expr.len().min(order.len()));
             order.extend(by_fields(ties, on.input.schema())?);
             let on = DistinctOn::try_new(on.on_expr, on.select_expr, Some(order), on.input)?;
             Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
@@ -75,6 +76,10 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         .map(|expr| {
             let name = expr.schema_name().to_string();
             let rewritten = expr.transform_up(|e| match e {
+                Expr::AggregateFunction(function) if is_extreme_struct(&function, &schema)? => {
+                    changed = true;
+                    Ok(Transformed::yes(Expr::AggregateFunction(extreme_struct(function, &schema)?)))
+                }
                 Expr::AggregateFunction(AggregateFunction { func, mut params }) if is_order_sensitive(func.name()) => {
                     changed = true;
                     // DISTINCT values can be ordered by nothing but themselves.
@@ -98,6 +103,23 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         .collect::<Result<Vec<_>>>()?;
     let plan = Aggregate::try_new(aggregate.input, aggregate.group_expr, aggr_expr)?;
     Ok(Transformed::new_transformed(LogicalPlan::Aggregate(plan), changed))
+}
+
+/// Whether an aggregate is MIN or MAX of structs, which the batch engine compares in part only.
+fn is_extreme_struct(function: &AggregateFunction, schema: &DFSchema) -> Result<bool> {
+    match (function.func.name(), function.params.args.as_slice()) {
+        ("min" | "max", [arg]) => Ok(matches!(arg.get_type(schema)?, DataType::Struct(_))),
+        _ => Ok(false),
+    }
+}
+
+/// MIN or MAX of structs as the first one in the order of their fields, in which NULL comes last.
+fn extreme_struct(function: AggregateFunction, schema: &DFSchema) -> Result<AggregateFunction> {
+    let AggregateFunction { func, mut params } = function;
+    let order = params.args.iter().cloned().map(|arg| arg.sort(func.name() == "min", false)).collect();
+    params.order_by = by_fields(order, schema)?;
+    params.distinct = false;
+    Ok(AggregateFunction { func: first_value_udaf(), params })
 }
 
 /// Puts the input in the order of partition, order and then everything else. The window asks for less and takes it.

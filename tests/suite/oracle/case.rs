@@ -189,9 +189,16 @@ impl Case {
                 views -= 1;
                 let fallible = random.percent(25);
                 let depth = random.between(0, 2);
+                let name = format!("view{views}");
+                if random.percent(8) {
+                    // Nothing but another name for its input.
+                    let Source { name: of, columns } = random.pick(&sources).clone();
+                    steps.push(Step::View { name: name.clone(), sql: format!("SELECT * FROM {of}") });
+                    sources.push(Source { name, columns });
+                    continue;
+                }
                 let mut queries = Queries { random: &mut random, sources: &sources, fallible, exotic, names: 0 };
                 let query = queries.query(depth);
-                let name = format!("view{views}");
                 let columns = query.kinds.iter().enumerate();
                 let columns = columns.map(|(at, kind)| Named { name: format!("c{at}"), kind: *kind }).collect();
                 if !fallible {
@@ -221,7 +228,7 @@ impl Case {
                 match random.below(60) {
                     0..4 => steps.push(Step::Reopen),
                     4..6 => steps.push(Step::Checkpoint),
-                    6 if views < 4 => {
+                    6..9 if views < 4 => {
                         steps.push(Step::Drop { name: format!("view{}", random.between(views, views + 1)) })
                     }
                     _ => {}

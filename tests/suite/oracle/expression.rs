@@ -156,6 +156,15 @@ impl Expressions<'_> {
         };
         let deeper = depth.saturating_sub(1);
         let a = self.of(kind, deeper);
+        // What fails on a row that its guard leaves out does not fail.
+        if self.random.percent(6)
+            && let Some(x) = self.column(Kind::Int)
+        {
+            return match self.random.below(2) {
+                0 => format!("({x} <> 0 AND 10 / {x} > 3)"),
+                _ => format!("({x} = 0 OR 10 / {x} > 3)"),
+            };
+        }
         let condition = match self.random.below(if depth == 0 { 7 } else { 11 }) {
             0..3 => {
                 let operator = *self.random.pick(&["=", "=", "<>", "<", "<=", ">", ">="]);

@@ -176,7 +176,12 @@ impl Reference {
     fn query(&self, at: usize, sql: &str) -> Result<RecordBatch> {
         let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
         let plan = self.physical(&self.state.optimize(&plan)?)?;
-        let batches = self.run(&self.state, &plan)?;
+        let batches = self.run(&self.state, &plan).or_else(|_| {
+            self.set_alone(true);
+            let result = self.run(&self.alone, &plan);
+            self.set_alone(false);
+            result
+        })?;
         let schema = self.rows[at].schema.clone();
         let batches: Vec<RecordBatch> = batches
             .iter()
