@@ -11,6 +11,8 @@
 //! Internal     a bug in Millstream
 //! ```
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -167,13 +169,14 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let lower = name.to_lowercase();
     candidates
         .into_iter()
-        .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), c))
-        .filter(|(distance, c)| {
+        .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), Reverse(c.len()), c))
+        .filter(|(distance, _, c)| {
             let (a, b) = (c.chars().count(), name.chars().count());
             *distance < a.max(b) && *distance <= 1 + a.min(b) / 4
         })
+        // A letter is left out more often than put in: of two that are as near, the longer one.
         .min()
-        .map(|(_, c)| c)
+        .map(|(_, _, c)| c)
 }
 
 /// What `work` returns, or its panic as an error: a bug in one function must not take the log and the views along.
@@ -191,6 +194,8 @@ pub fn caught<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// The first few names, quoted.
 pub fn list(names: &[&str]) -> String {
     const SHOWN: usize = 12;
+    let mut seen = HashSet::new();
+    let names: Vec<&str> = names.iter().copied().filter(|name| seen.insert(*name)).collect();
     let mut text: Vec<String> = names.iter().take(SHOWN).map(|n| format!("`{n}`")).collect();
     if names.len() > SHOWN {
         text.push(format!("and {} more", names.len() - SHOWN));
@@ -205,6 +210,7 @@ mod tests {
     #[test]
     fn nearest_takes_slips_and_leaves_strangers() {
         assert_eq!(nearest("prcie", ["price", "time"]), Some("price"));
+        assert_eq!(nearest("cont", ["cot", "count"]), Some("count"));
         assert_eq!(nearest("zebra", ["price", "time"]), None);
         assert_eq!(nearest("a", ["b", "c"]), None);
     }

@@ -23,14 +23,15 @@ Examples:
   millstream run quickstart.sql --db mydb     read the sources to their end, then print the results
   millstream query mydb/archive 'SELECT count(*) FROM flights'
 
-Exit codes: 0 success, 1 wrong SQL, 2 wrong arguments, 3 input/output failed or a file is damaged, 4 a limit was reached.";
+Exit codes: 0 success, 1 wrong SQL, 2 wrong arguments, 3 input/output failed or a file is damaged, 4 a limit was reached,
+130 stopped by Ctrl-C, 143 by a termination signal.";
 
 /// Ask streams of events continuous questions in SQL.
 ///
 /// Without -c and -f the statements come from standard input: from a shell if that is a terminal. A database
 /// named like a subcommand is reached by its path: `./run`.
 #[derive(Debug, Parser)]
-#[command(name = "millstream", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "millstream", version, propagate_version = true, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     /// `run` or `query`, if given.
     #[command(subcommand)]
@@ -40,7 +41,7 @@ pub struct Arguments {
     pub database: Option<PathBuf>,
 
     /// Run statements; may be repeated, and mixed with -f: they run in the order given
-    #[arg(short = 'c', long = "command", value_name = "SQL", action = ArgAction::Append)]
+    #[arg(short = 'c', long = "command", value_name = "SQL", action = ArgAction::Append, allow_hyphen_values = true)]
     statements: Vec<String>,
 
     /// Run the statements of a file; may be repeated

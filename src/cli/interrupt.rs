@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use millstream::Cancel;
 
 /// The exit code of a program that Ctrl-C ended, by custom of the shells.
-const EXIT_INTERRUPTED: i32 = 130;
+pub const EXIT_INTERRUPTED: u8 = 130;
 
 /// Who reacts to Ctrl-C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Interrupt {
         let again = running.is_some() && self.raised.swap(true, Ordering::SeqCst);
         match running {
             Some(cancel) if !again || mode == Mode::Prompt => cancel.cancel(),
-            _ if mode == Mode::Script => std::process::exit(EXIT_INTERRUPTED),
+            _ if mode == Mode::Script => std::process::exit(EXIT_INTERRUPTED.into()),
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ use super::attend::{Feed, attend};
 use super::clock;
 use super::command::{self, COMMANDS, Command};
 use super::follow::Followers;
-use super::interrupt::{Interrupt, Mode};
+use super::interrupt::{EXIT_INTERRUPTED, Interrupt, Mode};
 use super::output::Output;
 use super::render::{Failure, Style};
 use super::{report, script};
@@ -147,10 +147,14 @@ impl Shell {
         if let Err(failure) = printed.and_then(|()| self.print_changes()) {
             return self.fail_to_write(failure);
         }
-        match waited {
-            Ok(()) => Next::Go,
-            Err(error) => self.fail(&error, None, None),
+        if let Err(error) = waited {
+            return self.fail(&error, None, None);
         }
+        if self.session.in_transaction() {
+            let error = Error::input("the script ended within a transaction, which is rolled back");
+            return self.fail(&error.with_hint("COMMIT makes its changes"), None, None);
+        }
+        Next::Go
     }
 
     /// Reads input while changes of subscribed views are printed.
@@ -269,7 +273,8 @@ impl Shell {
         report::say(&text);
         // A person has seen the error of a statement and goes on; a program asks for the exit code.
         if self.mode == Mode::Script || piece.is_none() {
-            self.failed.get_or_insert(error.exit_code());
+            let code = if matches!(error, Error::Cancelled) { EXIT_INTERRUPTED } else { error.exit_code() };
+            self.failed.get_or_insert(code);
         }
         if self.bail { Next::Stop } else { Next::Go }
     }

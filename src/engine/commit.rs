@@ -182,6 +182,8 @@ impl Core {
     }
 
     fn flush_rows(&mut self, times: Vec<i64>, parts: BTreeMap<u32, PartBuilder>, marks: Vec<Mark>) -> Result<()> {
+        let span = tracing::debug_span!("commit", from = self.tick.offset + 1, commits = times.len());
+        let _entered = span.enter();
         let tick = Tick {
             offset: self.tick.offset + times.len() as u64,
             time: *times.last().expect("not empty"),

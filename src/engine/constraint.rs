@@ -1,12 +1,15 @@
 //! What a row must satisfy to be accepted: NOT NULL, the primary key's columns, CHECK.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Object};
 use super::snapshot::Snapshot;
@@ -128,7 +131,17 @@ fn false_rows(values: &BooleanArray) -> impl Iterator<Item = usize> {
 
 fn bound(session: &SessionState, text: &str, schema: &DFSchema) -> Result<Expr> {
     let expression = parse_expression(text)?;
-    Binder::new(session, &NoNames).expression(expression, schema).map_err(Error::without_place)
+    let reads_more = ast::visit_expressions(&expression, |expr| match expr {
+        ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    let more_rows = || Error::input(format!("`{text}` reads more than the row that it is for"));
+    if reads_more.is_break() {
+        return Err(more_rows());
+    }
+    let expr = Binder::new(session, &NoNames).expression(expression, schema).map_err(Error::without_place)?;
+    let reads_more = expr.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_))))?;
+    if reads_more { Err(more_rows()) } else { Ok(expr) }
 }
 
 /// The expressions of an object's DEFAULTs, by column, each of the column's type.

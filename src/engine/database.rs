@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
@@ -246,6 +246,8 @@ impl Database {
     /// # Errors
     /// When it is not immutable, or there is one of that name.
     pub fn register_function(&self, function: &ScalarUDF) -> Result<()> {
+        // One after the other, or one of two functions would be lost.
+        let _registering = self.inner.registering.lock().unwrap_or_else(PoisonError::into_inner);
         for session in [&self.inner.session, self.inner.view_session.as_ref()] {
             let mut state = session.load().as_ref().clone();
             add_function(&mut state, function)?;

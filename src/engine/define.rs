@@ -32,6 +32,8 @@ impl Core {
         if entries.is_empty() {
             return Ok(self.tick.offset);
         }
+        let span = tracing::debug_span!("define", offset = self.tick.offset + 1);
+        let _entered = span.enter();
         let mut catalog = self.catalog.as_ref().clone();
         for entry in &entries {
             catalog.apply(entry)?;
@@ -127,6 +129,8 @@ impl Core {
 
     /// Lowers a view into a circuit of its own and fills it from history.
     fn build(&mut self, catalog: &Catalog, object: &Object, tick: &Tick, cancel: &Cancel) -> Result<Built> {
+        let span = tracing::debug_span!("fill", view = object.name);
+        let _entered = span.enter();
         let mut circuit = Circuit::new();
         let root = self.lower_view(catalog, object, &self.view_facts(), &mut circuit)?;
         let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
@@ -205,6 +209,8 @@ impl Core {
 
     /// Makes the tables and views of a catalog from the whole log: how a database is opened.
     pub(super) fn rebuild(&mut self) -> Result<()> {
+        let span = tracing::debug_span!("replay", to = self.tick.offset);
+        let _entered = span.enter();
         let catalog = self.catalog.clone();
         let history = self.store.history(self.tick.offset);
         for object in catalog.objects().filter(|o| matches!(o.kind, Kind::Stream | Kind::Table)) {

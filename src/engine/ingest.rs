@@ -78,8 +78,6 @@ struct Running {
     finished: AtomicBool,
     dropped: AtomicBool,
     error: FirstError,
-    /// Why it could not be opened again.
-    lost: Option<Error>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -121,11 +119,11 @@ impl Sources {
         Ok(())
     }
 
-    /// Lists a source that could not be opened again. What was read of it is in the log, and can be used: no
-    /// statement fails for it.
+    /// Lists a source that could not be opened again.
     pub fn lost(&self, object: &Object, error: Error) {
         let path = object.options.get("path").map_or("", String::as_str);
-        let source = Running { lost: Some(error), ..Running::new(object, path, None) };
+        let source = Running::new(object, path, None);
+        source.error.set(error);
         source.finished.store(true, Ordering::Release);
         self.running.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(source));
     }
@@ -161,7 +159,7 @@ impl Sources {
                 bytes: r.bytes.load(Ordering::Relaxed),
                 total_bytes: r.total_bytes,
                 finished: r.finished.load(Ordering::Acquire),
-                error: r.error.get().or_else(|| r.lost.clone()),
+                error: r.error.get(),
             })
             .collect()
     }
@@ -199,7 +197,6 @@ impl Running {
             finished: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
             error: FirstError::default(),
-            lost: None,
             thread: Mutex::new(None),
         }
     }
@@ -216,6 +213,8 @@ struct Feed {
 
 impl Feed {
     fn run(mut self, mut source: Box<dyn Source>) {
+        let span = tracing::debug_span!("source", stream = self.object.name, path = self.running.path);
+        let _entered = span.enter();
         let fed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.feed(source.as_mut())));
         let fed = fed.unwrap_or_else(|_| Err(Error::Internal(format!("reading {} panicked", self.running.path))));
         if let Err(error) = fed {
@@ -236,9 +235,11 @@ impl Feed {
             mark = Some(chunk.mark.clone());
             self.running.bytes.store(chunk.bytes, Ordering::Relaxed);
             let commit = self.commit(chunk)?;
+            tracing::trace!(bytes = self.running.bytes.load(Ordering::Relaxed), "a chunk");
             self.send(commit)?;
             self.settle(CHUNKS_AHEAD)?;
         }
+        tracing::debug!(rows = self.running.rows.load(Ordering::Relaxed), "read to its end");
         let end = Commit { mark: Some(self.mark(mark, true)?), ..Commit::default() };
         self.send(end)?;
         self.settle(0)

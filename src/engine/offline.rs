@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider};
 use datafusion::datasource::TableProvider;
+use datafusion::logical_expr::{ExplainOption, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 
@@ -23,7 +24,7 @@ use crate::sql::context::{at_time, session_state};
 use crate::sql::depth::with_stack;
 use crate::sql::locate::locate;
 use crate::sql::parse::parse;
-use crate::sql::statement::{Show, Statement};
+use crate::sql::statement::{Explain, Show, Statement};
 
 /// What Millstream writes itself, and where it is found.
 const SYSTEM: (&str, &[u32]) = (SYSTEM_SCHEMA, &[REJECTS]);
@@ -113,6 +114,12 @@ fn run(folder: &Path, sql: &str, budget: &Arc<Budget>, cancel: &Cancel) -> Resul
             let (plan, shown) = Binder::new(&session, &names).shown(&query)?;
             runner(session).collect(plan)?.renamed(&shown)
         }
+        Statement::Explain(Explain::Query { query, analyze, verbose }) => {
+            let (plan, _) = Binder::new(&session, &names).shown(&query)?;
+            let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
+            let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
+            show::lines(&runner(session).collect(plan)?)
+        }
         Statement::Show(Show::Tables | Show::Streams) => {
             show::texts(vec![("name", names.all().into_iter().map(Some).collect())])
         }
@@ -120,7 +127,8 @@ fn run(folder: &Path, sql: &str, budget: &Arc<Budget>, cancel: &Cancel) -> Resul
             let table = names.table(&name)?.ok_or_else(|| unknown(&names, &name))?;
             show::columns(&table.schema())
         }
-        _ => Err(Error::unsupported("an archive can only be queried")
-            .with_hint("SELECT, SHOW TABLES and DESCRIBE need no database; open the database for anything else")),
+        _ => Err(Error::unsupported("an archive can only be queried").with_hint(
+            "SELECT, EXPLAIN, SHOW TABLES and DESCRIBE need no database; open the database for anything else",
+        )),
     }
 }

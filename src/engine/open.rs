@@ -78,6 +78,8 @@ pub struct Inner {
     pub sources: Arc<Sources>,
     /// Constraints by object, made when first needed. Ids are never used again.
     constraints: Mutex<HashMap<u32, Arc<Constraints>>>,
+    /// Held while a function is added to the sessions.
+    pub registering: Mutex<()>,
     pub threads: Threads,
     pub read_only: bool,
     engine_thread: Mutex<Option<JoinHandle<()>>>,
@@ -138,6 +140,7 @@ impl Inner {
             view_session,
             sources: Arc::default(),
             constraints: Mutex::default(),
+            registering: Mutex::default(),
             threads,
             read_only: options.read_only,
             engine_thread: Mutex::new(Some(thread)),
@@ -229,6 +232,19 @@ fn start(
     Ok((thread, pending.wait()?))
 }
 
+/// Refuses a folder that holds other things than a database.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    let is_ours = [LOCK_FILE, "log", "archive"].iter().any(|name| path.join(name).exists());
+    let mut entries = std::fs::read_dir(path).map_err(|e| Error::io("listing the folder", path, &e))?;
+    match entries.next() {
+        Some(_) if !is_ours => {
+            Err(Error::input(format!("the folder {} is not a database and not empty", path.display()))
+                .with_hint("name a folder that is to be made, or an empty one"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn lock(options: &Options) -> Result<Option<File>> {
     let Some(path) = &options.path else { return Ok(None) };
     if options.read_only {
@@ -242,6 +258,7 @@ fn lock(options: &Options) -> Result<Option<File>> {
         return Ok(None);
     }
     std::fs::create_dir_all(path).map_err(|e| Error::io("making the folder", path, &e))?;
+    refuse_foreign(path)?;
     let file = path.join(LOCK_FILE);
     let lock = File::options().create(true).truncate(false).write(true).open(&file);
     let lock = lock.map_err(|e| Error::io("opening", &file, &e))?;

@@ -98,6 +98,11 @@ impl Session {
         self.waits_for_sources = waits;
     }
 
+    /// Whether a transaction is open: BEGIN was run, and neither COMMIT nor ROLLBACK since.
+    pub fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// Runs one statement.
     ///
     /// # Errors
@@ -266,7 +271,13 @@ impl Session {
             CopyToSource::Relation(name) => parse_query(&format!("SELECT * FROM {name}"))?,
         };
         let target = crate::sink::Target::new(copy)?;
-        let (plan, _) = self.reads(&query)?.plan(&query, Batching::Whole)?;
+        let reads = self.reads(&query)?;
+        let plan = reads.plan(&query, Batching::Whole).map_err(|error| match copy.source {
+            CopyToSource::Query(_) => error,
+            // Its place is one in the query that was made up.
+            CopyToSource::Relation(_) => error.without_place(),
+        });
+        let (plan, _) = plan?;
         let rows = self.runner().stream(plan, move |schema| target.open(schema))?;
         Ok(Outcome::done(format!("COPY {rows}")))
     }
@@ -279,7 +290,7 @@ impl Session {
                 let (plan, _) = self.reads(&query)?.plan(&query, Batching::Whole)?;
                 let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
                 let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
-                self.runner().collect(plan).map(Outcome::Rows)
+                show::lines(&self.runner().collect(plan)?).map(Outcome::Rows)
             }
         }
     }

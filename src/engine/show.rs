@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::catalog::{Kind, Object};
@@ -131,6 +131,21 @@ pub(super) fn type_name(data_type: &DataType) -> String {
         other => return other.to_string(),
     };
     name.to_string()
+}
+
+/// The rows of a batch plan's EXPLAIN, a row for each line.
+pub(super) fn lines(plans: &Rows) -> Result<Rows> {
+    let (mut kinds, mut lines) = (Vec::new(), Vec::new());
+    for batch in &plans.batches {
+        let (kind, plan) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        for row in 0..batch.num_rows() {
+            for (at, line) in plan.value(row).lines().enumerate() {
+                kinds.push(Some(if at == 0 { kind.value(row).to_string() } else { String::new() }));
+                lines.push(Some(line.to_string()));
+            }
+        }
+    }
+    texts(vec![("plan_type", kinds), ("plan", lines)])
 }
 
 /// EXPLAIN of a live view.

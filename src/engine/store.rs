@@ -108,7 +108,7 @@ impl Store {
         if recovery.cut_bytes > 0 {
             tracing::warn!(
                 bytes = recovery.cut_bytes,
-                "the end of the log is not whole, as after a crash or of damage to the last write, and has been cut"
+                "the end of the log is not whole and was never synced, as after a crash: it has been cut"
             );
         }
         let store = Store {
@@ -146,6 +146,8 @@ impl Store {
         let folder = archive.folder().to_path_buf();
         let run = move || {
             for segment in todo {
+                let span = tracing::debug_span!("archive", from = segment.first_offset(), to = segment.last_offset());
+                let _entered = span.enter();
                 let result = archive.add_segment(&segment, &datasets.all());
                 if done.send((segment.first_offset(), result)).is_err() {
                     return;
@@ -180,6 +182,7 @@ impl Store {
         let bytes = if self.archive.is_none() { record.bytes() } else { 0 };
         log.append(record)?;
         log.sync()?;
+        tracing::trace!("logged");
         self.memory_bytes += bytes;
         self.marks.extend(marks);
         if log.segments().len() != self.segments.len() {
@@ -258,6 +261,8 @@ impl Store {
     /// # Errors
     /// When a file cannot be written. Nothing is lost: the log keeps what is not archived.
     pub fn checkpoint(&mut self) -> Result<()> {
+        let span = tracing::debug_span!("checkpoint");
+        let _entered = span.enter();
         let log = self.log.as_mut().ok_or_else(closed)?;
         if self.archive.is_none() || self.read_only {
             return Ok(());

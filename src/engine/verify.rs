@@ -32,6 +32,8 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
     let mut all_ok = true;
     let (mut names, mut rows, mut offsets, mut times, mut results) = (vec![], vec![], vec![], vec![], vec![]);
     for name in views {
+        let span = tracing::debug_span!("verify", view = name);
+        let _entered = span.enter();
         let started = clock::start();
         let object = database.inner().catalog.load().expect(name)?.clone();
         if object.kind != Kind::MaterializedView {

@@ -146,9 +146,21 @@ fn reworded(text: &str) -> Option<Error> {
         let number = rest.split('\'').nth(1)?;
         return Some(Error::input(format!("{what} cannot be negative, as '{number}' is")));
     }
+    if text.starts_with("Physical plan does not support logical expression") {
+        return Some(
+            Error::unsupported("a subquery is not supported at this place")
+                .with_hint("put it into FROM, as a join, or into WHERE by itself"),
+        );
+    }
+    if text.starts_with("Query INSERT INTO") {
+        return Some(
+            Error::unsupported("WITH before INSERT is not supported").with_hint("INSERT INTO ... WITH ... SELECT is"),
+        );
+    }
     if let Some(name) = text.strip_prefix("Unsupported SQL type ") {
         let error = Error::input(format!("no type `{name}`"));
         return Some(match nearest(&name.to_uppercase(), TYPE_NAMES) {
+            Some(near) if near == name.to_uppercase() => error,
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
         });

@@ -118,6 +118,7 @@ fn text_to(text: &StringArray, to: &DataType) -> Result<ArrayRef> {
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => cast(&tidy_times(text), to),
         to if is_bytes(to) => cast(&hexadecimal(text), to),
         to if to.is_integer() => whole_numbers(text, to),
+        to if to.is_floating() => floats(text, to),
         to => cast(text, to),
     }
 }
@@ -131,15 +132,41 @@ fn whole_numbers(text: &StringArray, to: &DataType) -> Result<ArrayRef> {
     if column.null_count() == text.null_count() {
         return Ok(column);
     }
-    // Some did not convert: they may be whole numbers written as floats.
+    // Some did not convert: they may be whole numbers with a point, or written as floats.
+    let digits: StringArray = text.iter().map(|value| value.map(without_fraction)).collect();
+    let exact = cast(&digits, to)?;
+    let column = compute::kernels::zip::zip(&compute::is_null(&column)?, &exact, &column)?;
     let floats = cast(text, &DataType::Float64)?;
     let whole = floats.as_primitive::<Float64Type>().unary_opt::<_, Int64Type>(|float| {
-        let is_whole = float.fract() == 0.0 && float.abs() <= FLOAT_WHOLE_MAX;
+        let is_whole = float.fract() == 0.0 && float.abs() < FLOAT_WHOLE_MAX;
         // In this range the conversion is exact.
         is_whole.then_some(float as i64)
     });
     let missing = compute::is_null(&column)?;
     Ok(compute::kernels::zip::zip(&missing, &cast(&whole, to)?, &column)?)
+}
+
+/// `12` for `12.0`; other texts as they are.
+fn without_fraction(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    }
+}
+
+/// Floats; what is too large for one is none, unless it says that it is infinite.
+fn floats(text: &StringArray, to: &DataType) -> Result<ArrayRef> {
+    let column = cast(text, to)?;
+    let wide = cast(&column, &DataType::Float64)?;
+    let overflows = |(float, text): (Option<f64>, Option<&str>)| {
+        float.is_some_and(f64::is_infinite) && text.is_some_and(|text| text.bytes().any(|b| b.is_ascii_digit()))
+    };
+    let values = wide.as_primitive::<Float64Type>();
+    if !values.values().iter().any(|float| float.is_infinite()) {
+        return Ok(column);
+    }
+    let overflow: BooleanArray = values.iter().zip(text).map(|pair| Some(overflows(pair))).collect();
+    Ok(compute::nullif(&column, &overflow)?)
 }
 
 fn tidy_times(text: &StringArray) -> StringArray {
@@ -189,7 +216,7 @@ pub(super) fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-fn is_bytes(data_type: &DataType) -> bool {
+pub(super) fn is_bytes(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 

@@ -3,7 +3,7 @@
 use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::DataType;
 
-use super::convert::{can_convert, is_text, refuse, text_column};
+use super::convert::{can_convert, is_bytes, is_text, refuse, text_column};
 use super::csv_header::{by_name, dialect, header};
 use super::fields::{Cut, Dialect, Field};
 use super::file::{Block, Reader};
@@ -158,8 +158,11 @@ impl CsvReader {
 
     fn append(&self, builder: &mut StringBuilder, text: &str, field: Field, declared: &DataType) {
         let value = &text[field.start as usize..field.end as usize];
-        // White space and quotes around a number mean nothing; in text they do.
-        let (value, quoted) = if is_text(declared) { (value, field.quoted) } else { (value.trim_ascii(), false) };
+        // White space and quotes around a number mean nothing; in text they do, and "" is no bytes rather than NULL.
+        let (value, quoted) = match declared {
+            declared if is_text(declared) => (value, field.quoted),
+            declared => (value.trim_ascii(), field.quoted && is_bytes(declared)),
+        };
         if !quoted && value == self.null {
             builder.append_null();
         } else {

@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use super::Position;
 use super::convert::text_column;
 use super::fields::{Cut, Dialect, Field};
-use super::infer::{SAMPLE_ROWS, narrowest, no_column, position_of, schema_of};
+use super::infer::{SAMPLE_ROWS, narrowest, no_column, position_of, refuse_misspelt, schema_of};
 use super::input::{CHUNK_BYTES, Input};
 use super::options::{Format, Options};
 use crate::error::{Error, Result};
@@ -62,6 +62,7 @@ pub(super) fn by_name(path: &str, schema: &SchemaRef, names: &[String]) -> Resul
         let error = no_column(path, schema, names);
         return Err(error);
     }
+    refuse_misspelt(path, schema, names, &columns)?;
     Ok(columns)
 }
 

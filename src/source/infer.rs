@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::convert::{convert, timestamp};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 /// How many records types and names are inferred from, at most.
 pub(super) const SAMPLE_ROWS: usize = 10_000;
@@ -39,7 +39,7 @@ pub(super) fn narrowest(text: &ArrayRef) -> Result<DataType> {
     narrowest_time(text)
 }
 
-/// DATE, TIMESTAMP or VARCHAR.
+/// DATE, TIMESTAMP with or without zone, or VARCHAR.
 pub(super) fn narrowest_time(text: &ArrayRef) -> Result<DataType> {
     /// `2001-01-31`; a longer text has a time that a date would lose.
     const DATE_CHARS: usize = 10;
@@ -50,11 +50,23 @@ pub(super) fn narrowest_time(text: &ArrayRef) -> Result<DataType> {
         Ok(DataType::Utf8)
     } else if dates && fits(text, &DataType::Date32)? {
         Ok(DataType::Date32)
+    } else if times && values.iter().flatten().all(has_zone) && fits(text, &zoned())? {
+        Ok(zoned())
     } else if times && fits(text, &timestamp())? {
         Ok(timestamp())
     } else {
         Ok(DataType::Utf8)
     }
+}
+
+/// Whether a time ends with its distance from UTC.
+fn has_zone(text: &str) -> bool {
+    let time = text.get(11..).unwrap_or_default();
+    time.ends_with(['Z', 'z']) || time.contains(['+', '-'])
+}
+
+fn zoned() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, Some("+00:00".into()))
 }
 
 fn fits(text: &ArrayRef, data_type: &DataType) -> Result<bool> {
@@ -94,6 +106,25 @@ pub(super) fn position_of(name: &str, names: &[String]) -> Option<usize> {
     names.iter().position(|n| n == name).or_else(alike)
 }
 
+/// Refuses a declared column that the file has under a name that was misspelt in one of the two. Others that the file
+/// lacks are NULL.
+pub(super) fn refuse_misspelt(
+    path: &str,
+    schema: &SchemaRef,
+    names: &[String],
+    places: &[Option<usize>],
+) -> Result<()> {
+    let taken: BTreeSet<usize> = places.iter().flatten().copied().collect();
+    let free = || names.iter().enumerate().filter(|(at, _)| !taken.contains(at)).map(|(_, name)| name.as_str());
+    for (field, place) in schema.fields().iter().zip(places) {
+        if let (None, Some(near)) = (place, nearest(field.name(), free())) {
+            return Err(Error::input(format!("{path} has no column `{}`", field.name()))
+                .with_hint(format!("did you mean `{near}`?")));
+        }
+    }
+    Ok(())
+}
+
 /// None of the declared columns is in the file: it cannot be what was meant.
 pub(super) fn no_column(path: &str, schema: &SchemaRef, names: &[String]) -> Error {
     let wanted: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
@@ -119,7 +150,8 @@ mod tests {
             (vec!["00501", "10001"], DataType::Utf8),
             (vec!["2001-01-31", "2001/02/01"], DataType::Date32),
             (vec!["2001-01-31", "2001-02-01 10:00"], timestamp()),
-            (vec!["2001-01-31T10:00:00Z"], timestamp()),
+            (vec!["2001-01-31T10:00:00Z", "2001-01-31 10:00:00+02:00"], zoned()),
+            (vec!["2001-01-31T10:00:00Z", "2001-01-31 10:00:00"], timestamp()),
             (vec!["1", "x"], DataType::Utf8),
             (vec!["y", "n"], DataType::Utf8),
             (vec![], DataType::Utf8),

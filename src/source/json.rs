@@ -36,6 +36,9 @@ pub(super) struct JsonReader {
     position: Position,
 }
 
+/// What a position counts as lines of an array, which has none, once the array's end was met.
+const ENDED: u64 = 1;
+
 impl JsonReader {
     pub(super) fn open(path: &str, options: &Options, target: &Target, from: Position) -> Result<JsonReader> {
         let mut input = Input::open(path)?;
@@ -81,6 +84,11 @@ impl JsonReader {
                     Cut::More => break,
                 }
             }
+            if bytes.is_empty() && self.layout == Layout::Array && self.position.lines != ENDED {
+                let place = self.position.step(self.layout);
+                self.position.lines = ENDED;
+                rejects.push(reject(&self.path, place, "the file ends within the array".to_owned(), b""));
+            }
             if at > 0 || bytes.is_empty() {
                 return Ok((spans, rejects, at));
             }
@@ -98,6 +106,7 @@ impl JsonReader {
     /// Goes to the end of the file from behind the array's bracket. Text that follows it is one reject.
     fn close(&mut self, bracket: usize) -> Result<Vec<Reject>> {
         self.input.advance(bracket);
+        self.position.lines = ENDED;
         let mut rejects = Vec::new();
         while !self.input.bytes().is_empty() {
             let rest = self.input.bytes();

@@ -1,15 +1,17 @@
 //! The start of a JSON file: its layout, the names and the types of its records' members.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::json::reader::infer_json_schema_from_iterator;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::elements::{Cut, Layout};
-use super::infer::{SAMPLE_ROWS, narrowest_time, schema_of};
+use super::infer::{SAMPLE_ROWS, narrowest, narrowest_time, schema_of};
 use super::input::{CHUNK_BYTES, Input};
 use crate::error::{Error, Result};
 
@@ -26,15 +28,18 @@ pub(super) fn begin(path: &str, input: &mut Input) -> Result<Layout> {
 }
 
 /// The first records of a file, those that are right.
+#[derive(Default)]
 pub(super) struct Sample {
     /// The names of their members, in the order of appearance.
     pub keys: Vec<String>,
     records: Vec<serde_json::Value>,
+    /// The digits of their members that are numbers, by name.
+    numbers: HashMap<String, Vec<String>>,
 }
 
 /// Cuts the first records from the window, without moving it.
 pub(super) fn sample(input: &Input, layout: Layout) -> Sample {
-    let (bytes, mut at, mut found) = (input.bytes(), 0, Sample { keys: Vec::new(), records: Vec::new() });
+    let (bytes, mut at, mut found) = (input.bytes(), 0, Sample::default());
     while at < bytes.len() && found.records.len() < SAMPLE_ROWS {
         match layout.cut(bytes, at, input.ended()) {
             Cut::Record { start, end, next } => {
@@ -50,10 +55,13 @@ pub(super) fn sample(input: &Input, layout: Layout) -> Sample {
 
 impl Sample {
     fn add(&mut self, record: &[u8]) {
-        let (keys, value) = (serde_json::from_slice::<Keys>(record), serde_json::from_slice(record));
-        if let (Ok(Keys(keys)), Ok(value)) = (keys, value) {
+        let (members, value) = (serde_json::from_slice::<Members>(record), serde_json::from_slice(record));
+        if let (Ok(Members(members)), Ok(value)) = (members, value) {
             self.records.push(value);
-            for key in keys {
+            for (key, text) in members {
+                if text.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+                    self.numbers.entry(key.clone()).or_default().push(text.get().to_owned());
+                }
                 if !self.keys.contains(&key) {
                     self.keys.push(key);
                 }
@@ -62,28 +70,28 @@ impl Sample {
     }
 }
 
-/// The names of an object's members, in order.
-struct Keys(Vec<String>);
+/// The names of an object's members with their texts, in order.
+struct Members(Vec<(String, Box<RawValue>)>);
 
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Keys, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Keys;
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Keys, M::Error> {
-                let mut keys = Vec::new();
-                while let Some((key, IgnoredAny)) = map.next_entry()? {
-                    keys.push(key);
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
                 }
-                Ok(Keys(keys))
+                Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -98,7 +106,16 @@ pub(super) fn infer(path: &str) -> Result<SchemaRef> {
     let mut columns = Vec::with_capacity(sample.keys.len());
     for key in sample.keys {
         let data_type = without_null(inferred.field_with_name(&key)?.data_type());
-        let narrowed = if data_type == DataType::Utf8 { times(&sample.records, &key)? } else { data_type };
+        let narrowed = match data_type {
+            DataType::Utf8 => times(&sample.records, &key)?,
+            // Its numbers may be whole, and too large for a float.
+            DataType::Float64 => {
+                let digits = sample.numbers.get(&key).into_iter().flatten();
+                let text: ArrayRef = Arc::new(digits.map(Some).collect::<StringArray>());
+                narrowest(&text)?
+            }
+            other => other,
+        };
         columns.push((key, narrowed));
     }
     schema_of(path, columns)

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::convert::{Faults, can_convert, conform, refuse};
 use super::file::{Block, Reader};
-use super::infer::{no_column, position_of, schema_of};
+use super::infer::{no_column, position_of, refuse_misspelt, schema_of};
 use super::options::Options;
 use super::{Position, Reject, Target, reject_text};
 use crate::error::{Error, Result};
@@ -112,6 +112,7 @@ fn by_name(path: &str, schema: &SchemaRef, found: &SchemaRef) -> Result<(Vec<Opt
     if wanted.is_empty() {
         return Err(no_column(path, schema, &names));
     }
+    refuse_misspelt(path, schema, &names, &places)?;
     for (field, place) in schema.fields().iter().zip(&places) {
         if let Some(place) = place
             && !can_convert(found.field(*place).data_type(), field.data_type())

@@ -105,7 +105,8 @@ impl<'a> Binder<'a> {
     ///
     /// # Errors
     /// When a type is unknown.
-    pub fn schema(&self, columns: Vec<ast::ColumnDef>) -> Result<SchemaRef> {
+    pub fn schema(&self, mut columns: Vec<ast::ColumnDef>) -> Result<SchemaRef> {
+        columns.iter_mut().for_each(|column| column.data_type = known(column.data_type.clone()));
         let planner = SqlToRel::new_with_options(self, self.options);
         let schema = planner.build_schema(columns)?;
         // The parser marks nothing but NOT NULL; metadata and views of strings have no place in a declared schema.
@@ -133,6 +134,15 @@ pub fn unknown(names: &dyn Names, name: &str) -> Error {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
         None if names.is_empty() => error.with_hint("there are none yet: CREATE STREAM or CREATE TABLE makes one"),
         None => error.with_hint(format!("there are {}", list(&names))),
+    }
+}
+
+/// The batch engine's name of a type that it knows by another.
+fn known(data_type: ast::DataType) -> ast::DataType {
+    match data_type {
+        ast::DataType::Blob(_) | ast::DataType::Varbinary(_) | ast::DataType::Binary(_) => ast::DataType::Bytea,
+        ast::DataType::Datetime(precision) => ast::DataType::Timestamp(precision, ast::TimezoneInfo::None),
+        other => other,
     }
 }
 

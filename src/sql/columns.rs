@@ -9,8 +9,8 @@ use std::fmt::{self, Write};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
-    visit_expressions,
+    Distinct, Expr, Ident, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, VisitMut,
+    VisitorMut, WildcardAdditionalOptions, visit_expressions,
 };
 
 use super::parse::normalize;
@@ -31,6 +31,10 @@ impl VisitorMut for Queries {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let Query { body, order_by, .. } = query;
         if let Some(select) = first_select(body) {
+            // `FROM t` alone means all of it.
+            if select.projection.is_empty() && select.flavor == SelectFlavor::FromFirstNoSelect {
+                select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+            }
             select.projection.iter_mut().for_each(name_item);
             if let (Some(Distinct::Distinct), Some(order_by)) = (&select.distinct, order_by)
                 && let OrderByKind::Expressions(keys) = &mut order_by.kind

@@ -20,6 +20,8 @@ use crate::error::{Error, Place, Result};
 
 /// Depth of one statement.
 pub const DEPTH_MAX: usize = 1_000;
+/// Brackets and CASEs within each other. Past its own limit, which is higher, the parser tries again and again.
+pub const BRACKETS_MAX: usize = 180;
 /// Queries within one statement: each is planned within the others.
 pub const QUERIES_MAX: usize = 500;
 /// Joins of one statement: planning time grows with their cube.
@@ -48,7 +50,7 @@ pub fn with_stack<R: Send>(text: &str, work: impl FnOnce() -> Result<R> + Send) 
 /// The depth that the tree of a statement has at most.
 ///
 /// # Errors
-/// [`Error::Limit`] when it is past [`DEPTH_MAX`], [`QUERIES_MAX`] or [`JOINS_MAX`].
+/// [`Error::Limit`] when it is past [`DEPTH_MAX`], [`BRACKETS_MAX`], [`QUERIES_MAX`] or [`JOINS_MAX`].
 pub fn depth(text: &str) -> Result<usize> {
     let mut scan = Scan { levels: vec![Level::default()], deepest: 0, queries: 0, joins: 0 };
     let mut at = 0;
@@ -101,6 +103,7 @@ impl Scan {
         self.deepest = self.deepest.max(depth);
         let past = [
             (depth, DEPTH_MAX, "nests operators and brackets deeper than"),
+            (self.levels.len() - 1, BRACKETS_MAX, "nests brackets deeper than"),
             (self.queries, QUERIES_MAX, "has more queries within it than"),
             (self.joins, JOINS_MAX, "has more joins than"),
         ];

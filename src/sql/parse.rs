@@ -23,7 +23,7 @@ pub const STATEMENT_BYTES_MAX: usize = 16 << 20;
 /// Tokens of one statement.
 pub const STATEMENT_TOKENS_MAX: usize = 100_000;
 /// Operators at one level of a statement: the batch engine recurses over flat chains of them.
-const RECURSION_MAX: usize = 200;
+const RECURSION_MAX: usize = 1_000;
 
 /// Parses exactly one statement; a `;` may follow it.
 ///

@@ -2,15 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{GroupByExpr, Query, SetExpr, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, SetExpr, TableFactor, Visit, Visitor};
 
 use crate::error::{Error, Result};
 
 /// Refuses a query with a clause that would be passed over.
 ///
 /// # Errors
-/// [`Error::Unsupported`] that names the clause.
+/// [`Error::Unsupported`] that names the clause; [`Error::Limit`] past [`SUBQUERY_DEPTH_MAX`].
 pub fn refuse_ignored(statement: &impl Visit) -> Result<()> {
+    refuse_deep_subqueries(statement)?;
     match statement.visit(&mut Ignored) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(clause) => Err(Error::unsupported(format!("`{clause}` is not supported"))),
@@ -29,6 +30,7 @@ impl Visitor for Ignored {
             Query { settings: Some(_), .. } => ControlFlow::Break("SETTINGS"),
             Query { format_clause: Some(_), .. } => ControlFlow::Break("FORMAT"),
             Query { body, .. } => match body.as_ref() {
+                SetExpr::Select(select) if select.into.is_some() => ControlFlow::Break("INTO"),
                 SetExpr::Select(select) if has_modifiers(&select.group_by) => ControlFlow::Break("WITH"),
                 _ => ControlFlow::Continue(()),
             },
@@ -43,6 +45,44 @@ impl Visitor for Ignored {
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+/// Subqueries within each other's expressions: each level doubles the batch engine's time to plan them.
+pub const SUBQUERY_DEPTH_MAX: usize = 12;
+
+/// Refuses subqueries that are within too many others.
+///
+/// # Errors
+/// [`Error::Limit`] past [`SUBQUERY_DEPTH_MAX`].
+fn refuse_deep_subqueries(statement: &impl Visit) -> Result<()> {
+    match statement.visit(&mut Nested { depth: 0 }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Limit(format!(
+            "the statement has more subqueries within each other's expressions than the limit of {SUBQUERY_DEPTH_MAX}"
+        ))),
+    }
+}
+
+struct Nested {
+    depth: usize,
+}
+
+impl Visitor for Nested {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.depth += usize::from(is_subquery(expr));
+        if self.depth > SUBQUERY_DEPTH_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.depth -= usize::from(is_subquery(expr));
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_subquery(expr: &Expr) -> bool {
+    matches!(expr, Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. })
 }
 
 /// Whether a query is VALUES with a subquery among them, which the batch engine plans and then cannot run.
@@ -68,6 +108,7 @@ fn has_modifiers(group_by: &GroupByExpr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::sql::parse::parse;
 
     #[test]
@@ -77,11 +118,15 @@ mod tests {
             ("SELECT 1 FROM (SELECT * FROM t FOR UPDATE)", "`FOR`"),
             ("CREATE VIEW v AS SELECT * FROM t TABLESAMPLE (10)", "`TABLESAMPLE`"),
             ("SELECT a FROM t GROUP BY ALL WITH CUBE", "`WITH`"),
+            ("SELECT a INTO u FROM t", "`INTO`"),
             ("INSERT INTO t SELECT * FROM u FOR SHARE", "`FOR`"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.to_string().contains(clause), "{text}: {error}");
         }
         assert!(parse("SELECT * FROM t").is_ok());
+        let nested = |depth| format!("SELECT {}1{}", "(SELECT ".repeat(depth), ")".repeat(depth));
+        assert!(parse(&nested(SUBQUERY_DEPTH_MAX)).is_ok());
+        assert!(matches!(parse(&nested(SUBQUERY_DEPTH_MAX + 1)), Err(Error::Limit(_))));
     }
 }

@@ -20,6 +20,46 @@ fn count(database: &Database, query: &str) -> usize {
 }
 
 #[test]
+fn structs_with_null_fields_have_one_order() {
+    verified(&[
+        "CREATE STREAM st (id INT, s STRUCT<a INT, b TEXT>)",
+        "CREATE MATERIALIZED VIEW v AS SELECT id, s FROM st ORDER BY s, id LIMIT 2",
+        "CREATE MATERIALIZED VIEW w AS SELECT first_value(id ORDER BY s DESC, id) AS r, min(s) AS l, max(s) AS g FROM st",
+        "CREATE MATERIALIZED VIEW n AS SELECT id, row_number() OVER (ORDER BY s, id) AS r FROM st",
+        "INSERT INTO st VALUES (3, {a: 1, b: 'x'})",
+        "INSERT INTO st VALUES (7, {a: 1, b: NULL}), (5, {a: 1, b: NULL})",
+        "INSERT INTO st VALUES (9, {a: 1, b: 'x'}), (10, NULL)",
+    ]);
+}
+
+#[test]
+fn a_table_is_grouped_by_its_key_alike_in_views_and_in_batch() {
+    let database = verified(&[
+        "CREATE TABLE t (id INT PRIMARY KEY, f DOUBLE)",
+        "CREATE MATERIALIZED VIEW v AS SELECT id, -f AS o, count(*) AS n FROM t GROUP BY id, -f",
+        "CREATE MATERIALIZED VIEW w AS SELECT id, f FROM t GROUP BY id",
+        "INSERT INTO t VALUES (1, 0.0), (2, -0.0)",
+        "UPDATE t SET f = 1 WHERE id = 2",
+    ]);
+    assert_eq!(count(&database, "SELECT * FROM w"), 2);
+}
+
+#[test]
+fn a_view_that_is_its_input_leaves_it_when_it_goes() {
+    let database = verified(&[
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT)",
+        "INSERT INTO t VALUES (1, 1), (2, 2)",
+        "CREATE MATERIALIZED VIEW v AS SELECT * FROM t",
+        "CREATE MATERIALIZED VIEW w AS SELECT a, count(*) AS n FROM v GROUP BY a",
+        "CREATE OR REPLACE MATERIALIZED VIEW v AS SELECT id, a + 10 AS a FROM t",
+        "DROP VIEW v CASCADE",
+        "INSERT INTO t VALUES (3, 2)",
+        "CREATE MATERIALIZED VIEW w AS SELECT a, count(*) AS n FROM t GROUP BY a",
+    ]);
+    assert_eq!(count(&database, "SELECT * FROM w"), 2);
+}
+
+#[test]
 fn a_false_join_condition_stays_above_a_global_aggregate() {
     let database = verified(&[
         "CREATE TABLE a (x BIGINT)",

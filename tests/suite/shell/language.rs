@@ -23,6 +23,22 @@ fn defaults_keys_and_changes() {
 }
 
 #[test]
+fn what_only_fails_beside_other_rows_does_not_fail() {
+    let setup =
+        "CREATE TABLE u (id INT PRIMARY KEY, b INT); INSERT INTO u VALUES (1, 0), (2, 1), (3, 2), (4, 3), (5, 4);";
+    gives(
+        &format!(
+            "{setup}SELECT id FROM u WHERE b <> 0 AND 10 / b > 4 ORDER BY id;
+             CREATE MATERIALIZED VIEW top AS SELECT id FROM u ORDER BY b <> 0 AND 10 / b > 4, id LIMIT 3;
+             CREATE MATERIALIZED VIEW counted AS SELECT count(*) FILTER (WHERE b <> 0 AND 10 / b > 4) AS n, median(id) AS m FROM u;
+             SELECT * FROM top ORDER BY id; SELECT * FROM counted;
+             UPDATE u SET b = 9 WHERE b = 0 OR 10 / b > 4; DELETE FROM u WHERE b <> 9 AND 10 / (b - 9) < 0; SELECT * FROM u ORDER BY id;"
+        ),
+        "id\n2\n3\nid\n1\n4\n5\nn,m\n2,3\nid,b\n1,9\n2,9\n3,9\n",
+    );
+}
+
+#[test]
 fn columns_are_called_as_they_are_written() {
     gives(
         &format!(
@@ -91,7 +107,8 @@ fn a_transaction_is_one_commit_or_none() {
         assert!(run.err.contains(error), "{error}: {}", run.err);
     }
     let place = Place::new();
-    place.run(&["db", "-c", TABLE, "-c", "BEGIN; INSERT INTO t (id) VALUES (1)"]).ok();
+    let run = place.run(&["db", "-c", TABLE, "-c", "BEGIN; INSERT INTO t (id) VALUES (1)"]);
+    assert!(run.code == 1 && run.err.contains("ended within a transaction"), "{run:?}");
     assert_eq!(place.run(&["db", "--format", "csv", "-c", "SELECT count(*) AS n FROM t"]).ok(), "n\n0\n");
 }
 
