@@ -51,6 +51,8 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
     // TIMESTAMP WITH TIME ZONE is a moment; without a zone here it would lose that.
     options.execution.time_zone = Some("+00:00".into());
     options.execution.parquet.schema_force_view_types = false;
+    // The logical plan may say NOT NULL of a struct where the physical one does not: nothing depends on it.
+    options.execution.skip_physical_aggregate_schema_check = true;
     if let MemoryLimit::Finite(bytes) = runtime.memory_pool.memory_limit() {
         // What each sort sets aside for merging must be there in a small memory too.
         let reserved = &mut options.execution.sort_spill_reservation_bytes;

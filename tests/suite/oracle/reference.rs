@@ -143,22 +143,30 @@ impl Reference {
     /// The rows of a view: its query over the rows of the relations. One row's failure can fail the rows beside it, so
     /// that what counts is the query run row by row.
     pub fn view(&self, name: &str) -> Result<Bag> {
-        self.run_view(&self.views[name].1)
+        let (plan, physical) = &self.views[name];
+        self.run_view(plan, physical)
     }
 
     /// The same, planned anew: the batch engine's plans are not all fit to be run twice.
     pub fn view_afresh(&self, name: &str) -> Result<Bag> {
-        self.run_view(&self.physical(&self.views[name].0)?)
+        let (plan, _) = &self.views[name];
+        self.run_view(plan, &self.physical(plan)?)
     }
 
-    fn run_view(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Bag> {
-        if let Ok(batches) = self.run(&self.state, plan) {
-            return Ok(bag(&batches));
+    fn run_view(&self, plan: &LogicalPlan, physical: &Arc<dyn ExecutionPlan>) -> Result<Bag> {
+        match self.run(&self.state, physical) {
+            Ok(batches) => Ok(bag(&batches)),
+            Err(_) => Ok(bag(&self.run_alone(plan)?)),
         }
+    }
+
+    /// Runs a plan row by row. It is planned for that: operators note the size of their batches.
+    fn run_alone(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
+        let physical = self.runtime.block_on(self.alone.query_planner().create_physical_plan(plan, &self.alone))?;
         self.set_alone(true);
-        let result = self.run(&self.alone, plan);
+        let result = self.run(&self.alone, &physical);
         self.set_alone(false);
-        Ok(bag(&result?))
+        result
     }
 
     fn set_alone(&self, alone: bool) {
@@ -175,13 +183,8 @@ impl Reference {
 
     fn query(&self, at: usize, sql: &str) -> Result<RecordBatch> {
         let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
-        let plan = self.physical(&self.state.optimize(&plan)?)?;
-        let batches = self.run(&self.state, &plan).or_else(|_| {
-            self.set_alone(true);
-            let result = self.run(&self.alone, &plan);
-            self.set_alone(false);
-            result
-        })?;
+        let plan = self.state.optimize(&plan)?;
+        let batches = self.run(&self.state, &self.physical(&plan)?).or_else(|_| self.run_alone(&plan))?;
         let schema = self.rows[at].schema.clone();
         let batches: Vec<RecordBatch> = batches
             .iter()
@@ -253,11 +256,13 @@ impl Reference {
         let Some(check) = &relation.check else { return Ok(()) };
         let schema = DFSchema::try_from(rows.schema())?;
         let check = self.state.create_physical_expr(self.state.create_logical_expr(check, &schema)?, &schema)?;
-        let met = check.evaluate(rows)?.into_array(rows.num_rows())?;
-        match met.as_boolean().iter().any(|met| met == Some(false)) {
-            true => Err(DataFusionError::Execution("a check is not met".into())),
-            false => Ok(()),
+        for row in 0..rows.num_rows() {
+            let met = check.evaluate(&rows.slice(row, 1))?.into_array(1)?;
+            if met.as_boolean().iter().any(|met| met == Some(false)) {
+                return Err(DataFusionError::Execution("a check is not met".into()));
+            }
         }
+        Ok(())
     }
 }
 
