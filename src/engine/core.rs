@@ -10,7 +10,7 @@ use datafusion::execution::session_state::SessionState;
 use super::catalog::{Catalog, Kind, Object};
 use super::commit::Group;
 use super::memory::Memory;
-use super::request::{Request, reply};
+use super::request::{Request, looked_for, reply};
 use super::snapshot::{Rows, Snapshot};
 use super::store::Store;
 use super::subscribe::{Feed, Update};
@@ -57,17 +57,20 @@ impl Core {
     pub fn run(mut self, requests: &Receiver<Request>) {
         let archived = self.store.archiver_results();
         loop {
-            let first = crossbeam_channel::select! {
-                recv(requests) -> request => match request {
-                    Ok(request) => request,
-                    Err(_) => break,
-                },
-                recv(archived) -> result => {
-                    if let Ok(Err(error)) = result.map(|result| self.store.archived(result)) {
-                        tracing::error!(%error, "a segment of the log could not be archived; it stays in the log");
+            let first = match looked_for(|| requests.try_recv().ok()) {
+                Some(request) => request,
+                None => crossbeam_channel::select! {
+                    recv(requests) -> request => match request {
+                        Ok(request) => request,
+                        Err(_) => break,
+                    },
+                    recv(archived) -> result => {
+                        if let Ok(Err(error)) = result.map(|result| self.store.archived(result)) {
+                            tracing::error!(%error, "a segment of the log could not be archived; it stays in the log");
+                        }
+                        continue;
                     }
-                    continue;
-                }
+                },
             };
             let mut group = Group::default();
             let mut next = Some(first);

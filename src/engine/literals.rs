@@ -2,9 +2,10 @@
 //! digit by digit, and numbers for whole ones, which must be whole.
 //!
 //! The batch engine reads `1234567890123456.7891` as a double, which has no room for it. Where such a number is given
-//! to a DECIMAL column as it stands, in VALUES or SET, it is handed on as text, which is cast without loss. So is
-//! `1.9` for an INTEGER column, which the batch engine would cut to 1: as text it is refused.
+//! to a DECIMAL column as it stands, in VALUES or SET, it is handed on as text, which is cast without loss. So are `1.9`
+//! and `99999999999` for an INTEGER column: as text they are refused with their place.
 
+use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast;
 
 use super::catalog::Object;
@@ -69,8 +70,8 @@ fn fit(expr: &mut ast::Expr, target: &Object, column: Option<usize>) -> Result<(
         };
     }
     let data_type = target.schema.field(column).data_type();
-    let has_fraction = || digits(unsigned(expr)).is_some_and(|d| d.parse::<f64>().is_ok_and(|n| n.fract() != 0.0));
-    if data_type.is_decimal() || data_type.is_integer() && has_fraction() {
+    let is_none = || digits(unsigned(expr)).is_some_and(|d| !is_whole_number(d, data_type));
+    if data_type.is_decimal() || data_type.is_integer() && is_none() {
         as_text(expr);
     }
     Ok(())
@@ -89,6 +90,14 @@ fn as_text(expr: &mut ast::Expr) {
     if let Some(text) = text {
         *expr = ast::Expr::value(ast::Value::SingleQuotedString(text));
     }
+}
+
+/// Whether digits are a whole number that a column of this type can hold.
+fn is_whole_number(digits: &str, data_type: &DataType) -> bool {
+    let bits = data_type.primitive_width().map_or(0, |bytes| 8 * bytes as i32);
+    let bits = if data_type.is_signed_integer() { bits - 1 } else { bits };
+    // The least value has no positive one beside it: what is not sure here, the cast decides.
+    digits.parse::<f64>().is_ok_and(|number| number.fract() == 0.0 && number <= 2_f64.powi(bits))
 }
 
 fn unsigned(expr: &ast::Expr) -> &ast::Expr {

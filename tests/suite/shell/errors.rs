@@ -100,6 +100,13 @@ fn types_and_values() {
     check("SELECT customer + price FROM orders", "`+` cannot take VARCHAR and DOUBLE", "customer", cast);
     let called = "function `upper` cannot be called as upper(DOUBLE, BIGINT)";
     check("SELECT upper(price, 1) FROM orders", called, "upper", "it is called as upper(VARCHAR)");
+    let large = "99999999999999999999";
+    check(
+        &format!("INSERT INTO customers VALUES ({large}, 'x')"),
+        &format!("cannot read '{large}' as BIGINT"),
+        large,
+        "",
+    );
     check("INSERT INTO customers VALUES (1.5, 'x')", "cannot read '1.5' as BIGINT", "1.5", "");
     check(
         "INSERT INTO orders SELECT 1",
