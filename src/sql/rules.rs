@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -23,10 +23,19 @@ pub fn rules() -> Vec<Rule> {
     Optimizer::new().rules.into_iter().filter(|rule| rule.name() != DROPPED).map(corrected).collect()
 }
 
-/// Moves filters down, but none below an aggregate without groups.
+/// Whether a group expression has the group of all rows among its sets.
+fn has_total(expr: &Expr) -> bool {
+    match expr {
+        Expr::GroupingSet(GroupingSet::Rollup(_) | GroupingSet::Cube(_)) => true,
+        Expr::GroupingSet(GroupingSet::GroupingSets(sets)) => sets.iter().any(Vec::is_empty),
+        _ => false,
+    }
+}
+
+/// Moves filters down, but none below an aggregate without groups, or with the group of all rows among others.
 ///
 /// A condition that names no column (`now() < ...`, `false`, a scalar subquery) may seem to pass any aggregate. One
-/// without groups gives a row over no rows too: below it the condition decides what the row says, above it whether
+/// over all rows gives a row over none too: below it the condition decides what the row says, above it whether
 /// there is a row. Conditions that name columns never pass such an aggregate.
 #[derive(Debug)]
 struct KeepAboveTotals(Rule);
@@ -43,7 +52,7 @@ impl OptimizerRule for KeepAboveTotals {
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         if let LogicalPlan::Filter(filter) = &plan
             && let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref()
-            && aggregate.group_expr.is_empty()
+            && aggregate.group_expr.iter().all(has_total)
         {
             return Ok(Transformed::no(plan));
         }

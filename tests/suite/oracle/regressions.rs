@@ -20,6 +20,17 @@ fn count(database: &Database, query: &str) -> usize {
 }
 
 #[test]
+fn a_condition_without_columns_stays_above_the_group_of_all_rows() {
+    for groups in ["GROUPING SETS ((x), ())", "ROLLUP (x)", "CUBE (x)"] {
+        let query =
+            format!("SELECT n FROM (SELECT NULL AS c, count(*) AS n FROM a GROUP BY {groups}) s WHERE c IN (1, 2)");
+        let view = format!("CREATE MATERIALIZED VIEW v AS {query}");
+        let database = verified(&["CREATE TABLE a (x BIGINT)", "INSERT INTO a VALUES (1)", &view]);
+        assert_eq!((count(&database, "SELECT * FROM v"), count(&database, &query)), (0, 0), "{groups}");
+    }
+}
+
+#[test]
 fn structs_with_null_fields_have_one_order() {
     verified(&[
         "CREATE STREAM st (id INT, s STRUCT<a INT, b TEXT>)",
