@@ -161,7 +161,9 @@ impl Circuit {
             return;
         }
         let node = self.nodes.remove(&id).expect("just seen");
-        self.by_key.remove(&node.key);
+        if self.by_key.get(&node.key) == Some(&id) {
+            self.by_key.remove(&node.key);
+        }
         for input in node.inputs {
             self.node_mut(input).users -= 1;
             self.drop_unused(input);
@@ -186,7 +188,9 @@ impl Circuit {
                 NodeKey::Object(object) => NodeKey::Object(*object),
                 NodeKey::Operator(identity, _) => NodeKey::Operator(identity.clone(), inputs.clone()),
             };
-            let place = match (self.by_key.get(&key), &node.body) {
+            // A node that is out of service is not shared with anybody new.
+            let live = self.by_key.get(&key).filter(|id| self.nodes[*id].broken.is_none());
+            let place = match (live, &node.body) {
                 (Some(place), _) => *place,
                 (None, Body::Input(_)) => {
                     return Err(Error::Internal("an absorbed circuit reads an unknown object".into()));

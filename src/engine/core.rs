@@ -12,7 +12,7 @@ use super::commit::Group;
 use super::memory::Memory;
 use super::request::{Request, looked_for, reply};
 use super::snapshot::{Rows, Snapshot};
-use super::store::Store;
+use super::store::{ArchivedSegment, Store};
 use super::subscribe::{Feed, Update};
 use super::table::Table;
 use crate::circuit::{Circuit, ExplainLine, NodeId, Tick};
@@ -57,6 +57,9 @@ impl Core {
     pub fn run(mut self, requests: &Receiver<Request>) {
         let archived = self.store.archiver_results();
         loop {
+            while let Ok(result) = archived.try_recv() {
+                self.note_archived(result);
+            }
             let first = match looked_for(|| requests.try_recv().ok()) {
                 Some(request) => request,
                 None => crossbeam_channel::select! {
@@ -65,8 +68,8 @@ impl Core {
                         Err(_) => break,
                     },
                     recv(archived) -> result => {
-                        if let Ok(Err(error)) = result.map(|result| self.store.archived(result)) {
-                            tracing::error!(%error, "a segment of the log could not be archived; it stays in the log");
+                        if let Ok(result) = result {
+                            self.note_archived(result);
                         }
                         continue;
                     }
@@ -99,6 +102,12 @@ impl Core {
         // Every handle was dropped without closing: what was acknowledged is in the log.
         if let Err(error) = self.close() {
             tracing::error!(%error, "the database could not be closed");
+        }
+    }
+
+    fn note_archived(&mut self, result: ArchivedSegment) {
+        if let Err(error) = self.store.archived(result) {
+            tracing::error!(%error, "a segment of the log could not be archived; it stays in the log");
         }
     }
 

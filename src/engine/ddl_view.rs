@@ -16,8 +16,9 @@ use super::query::{Cancel, Rows};
 use super::request::Request;
 use super::session::Outcome;
 use super::show;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, is_about_names, two_columns};
 use crate::sql::bind::Binder;
+use crate::sql::columns::repeated;
 use crate::sql::context::optimize_for_view;
 use crate::sql::expr::refuse_volatile;
 use crate::sql::parse::parse_query;
@@ -98,7 +99,10 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
     let query = parse_query(&create.query).map_err(moved)?;
     let facts = HashMap::new();
     let names = InputNames { session, catalog, facts: &facts, depth: 0 };
-    let plan = Binder::new(session, &names).query(&query).map_err(moved)?;
+    let plan = Binder::new(session, &names).query(&query).map_err(|error| match repeated(&query) {
+        Some(name) if is_about_names(&error) => two_columns(&name),
+        _ => moved(error),
+    })?;
     let plan = if create.columns.is_empty() {
         plan
     } else {

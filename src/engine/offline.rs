@@ -112,7 +112,7 @@ fn run(folder: &Path, sql: &str, budget: &Arc<Budget>, cancel: &Cancel) -> Resul
     match statement {
         Statement::Query(query) => {
             let (plan, shown) = Binder::new(&session, &names).shown(&query)?;
-            runner(session).collect(plan)?.renamed(&shown)
+            runner(session).settle(|_| Ok(plan.clone()))?.renamed(&shown)
         }
         Statement::Explain(Explain::Query { query, analyze, verbose }) => {
             let (plan, _) = Binder::new(&session, &names).shown(&query)?;

@@ -129,6 +129,21 @@ impl Runner {
         }
     }
 
+    /// As [`Runner::settle`], into a file; returns how many rows there were.
+    ///
+    /// # Errors
+    /// As [`Runner::settle`], and what the writer meets.
+    pub fn settle_into(
+        &self,
+        plan: impl Fn(Batching) -> Result<LogicalPlan>,
+        open: impl Fn(&SchemaRef) -> Result<Writer> + Clone + Send + 'static,
+    ) -> Result<usize> {
+        match self.stream(plan(Batching::Whole)?, open.clone()) {
+            Err(Error::Input(_)) => self.row_by_row().stream(plan(Batching::RowByRow)?, open),
+            rows => rows,
+        }
+    }
+
     fn row_by_row(&self) -> Runner {
         let mut session = self.session().clone();
         *session.config_mut() = session.config().clone().with_batch_size(1);
@@ -153,7 +168,7 @@ impl Runner {
     ///
     /// # Errors
     /// As [`Runner::collect`], and what the writer meets.
-    pub fn stream(
+    fn stream(
         &self,
         plan: LogicalPlan,
         open: impl FnOnce(&SchemaRef) -> Result<Writer> + Send + 'static,
@@ -163,14 +178,20 @@ impl Runner {
             let physical = session.create_physical_plan(&plan).await?;
             let mut writer = open(&physical.schema())?;
             let mut batches = execute_stream(physical, context)?;
-            let mut rows = 0;
-            while let Some(batch) = batches.next().await {
-                let batch = batch?;
-                rows += batch.num_rows();
-                writer.write(&batch)?;
+            let mut written = Ok(0);
+            while let (Ok(rows), Some(batch)) = (&mut written, batches.next().await) {
+                match batch.map_err(Error::from).and_then(|batch| writer.write(&batch).map(|()| batch.num_rows())) {
+                    Ok(more) => *rows += more,
+                    Err(error) => written = Err(error),
+                }
             }
-            writer.finish()?;
-            Ok(rows)
+            match written {
+                Ok(rows) => writer.finish().map(|()| rows),
+                Err(error) => {
+                    writer.abandon();
+                    Err(error)
+                }
+            }
         })
     }
 

@@ -23,6 +23,7 @@ use super::transaction::Transaction;
 use super::{ddl, ddl_view, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
+use crate::sql::canonical::comparable;
 use crate::sql::context::at_time;
 use crate::sql::depth::with_stack;
 use crate::sql::locate::locate;
@@ -272,13 +273,13 @@ impl Session {
         };
         let target = crate::sink::Target::new(copy)?;
         let reads = self.reads(&query)?;
-        let plan = reads.plan(&query, Batching::Whole).map_err(|error| match copy.source {
-            CopyToSource::Query(_) => error,
+        let plan = |batching| match reads.plan(&query, batching) {
+            Ok((plan, _)) => Ok(plan),
             // Its place is one in the query that was made up.
-            CopyToSource::Relation(_) => error.without_place(),
-        });
-        let (plan, _) = plan?;
-        let rows = self.runner().stream(plan, move |schema| target.open(schema))?;
+            Err(error) if matches!(copy.source, CopyToSource::Relation(_)) => Err(error.without_place()),
+            Err(error) => Err(error),
+        };
+        let rows = self.runner().settle_into(plan, move |schema| target.open(schema))?;
         Ok(Outcome::done(format!("COPY {rows}")))
     }
 
@@ -306,7 +307,8 @@ impl Reads {
     /// The plan of a query, and what columns are called that have another name in it.
     fn plan(&self, query: &ast::Query, batching: Batching) -> Result<(LogicalPlan, HashMap<String, String>)> {
         let names = RowNames { batching, ..RowNames::new(&self.session, &self.snapshot) };
-        Binder::new(&self.session, &names).shown(query)
+        let (plan, shown) = Binder::new(&self.session, &names).shown(query)?;
+        Ok((comparable(plan)?, shown))
     }
 }
 

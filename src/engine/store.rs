@@ -269,13 +269,22 @@ impl Store {
         }
         log.seal()?;
         self.segments = Arc::new(log.segments());
+        // What failed on its way is tried again, in order: it says better than what came after it what is wrong.
+        while let Some(result) = self.next_archived()? {
+            let _ = self.archived(result);
+        }
         self.hand_over();
-        while let Some(archiver) = self.archiver.as_ref().filter(|a| !a.sent.is_empty()) {
-            let result =
-                archiver.results.recv().map_err(|_| Error::Internal("the archive's thread has ended".into()))?;
+        while let Some(result) = self.next_archived()? {
             self.archived(result)?;
         }
         Ok(())
+    }
+
+    /// Waits for a segment that the archiver has; there is none when it has none.
+    fn next_archived(&self) -> Result<Option<ArchivedSegment>> {
+        let Some(archiver) = self.archiver.as_ref().filter(|a| !a.sent.is_empty()) else { return Ok(None) };
+        let result = archiver.results.recv();
+        result.map(Some).map_err(|_| Error::Internal("the archive's thread has ended".into()))
     }
 
     /// Archives what there is and closes the log.

@@ -94,9 +94,15 @@ pub const WRONG_WIDTH: &str = "the rows have another number of columns than are 
 /// How a query with two columns of one name is refused.
 const TWO_COLUMNS: &str = "the query has two columns";
 
-/// Whether an error is that a query has two columns of one name.
+/// Whether an error is that a query has two columns of one name, or may be.
 pub fn is_about_names(error: &Error) -> bool {
-    matches!(error, Error::Input(error) if error.message.starts_with(TWO_COLUMNS))
+    let is = |message: &str| message.starts_with(TWO_COLUMNS) || message.contains("could be any of several");
+    matches!(error, Error::Input(error) if is(&error.message))
+}
+
+/// The error that a query has two columns of one name.
+pub fn two_columns(name: &str) -> Error {
+    Error::input(format!("{TWO_COLUMNS} `{name}`")).with_hint("give one of them another name with AS")
 }
 
 /// An error of the user's from their text.
@@ -176,9 +182,7 @@ fn reworded(text: &str) -> Option<Error> {
         let expression = text.split_once("the expression \"").map(|(_, rest)| rest.split("\" at position").next());
         let name = expression.flatten().or_else(|| quoted('"'))?;
         let name = name.rsplit(" AS ").next().unwrap_or(name);
-        return Some(
-            Error::input(format!("{TWO_COLUMNS} `{name}`")).with_hint("give one of them another name with AS"),
-        );
+        return Some(two_columns(name));
     }
     if let Some((message, candidates)) = text.split_once("Candidate functions:") {
         return Some(wrong_call(message, candidates));

@@ -22,8 +22,8 @@ use crate::delta::rows::RowSet;
 use crate::delta::{Delta, Weights};
 use crate::error::{Error, Result};
 
-/// Rows that one step of one join may put out.
-pub const OUTPUT_ROWS_MAX: usize = 1 << 25;
+/// Rows that one step of one join may put out: their places are of four bytes. The memory limit comes before.
+pub const OUTPUT_ROWS_MAX: usize = u32::MAX as usize;
 /// Rows up to which nobody asks how many bytes they are.
 const OUTPUT_ROWS_FREE: usize = 1 << 8;
 

@@ -113,8 +113,9 @@ impl Operator for Recompute {
                 self.last = new;
                 None
             }
-            Err(error @ (Error::Limit(_) | Error::Io { .. } | Error::Internal(_))) => return Err(error),
-            // The last good output stays until the failing row is gone; readers see the failure, not the rows.
+            Err(error @ (Error::Limit(_) | Error::Io { .. })) => return Err(error),
+            // The last good output stays until the failing row is gone; readers see the failure, not the rows. What the
+            // batch engine cannot do with some rows it may be able to do with the next.
             Err(error) => Some(error.to_string()),
         };
         if failure != self.failure {

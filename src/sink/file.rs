@@ -176,6 +176,12 @@ impl Writer {
         }
     }
 
+    /// Leaves nothing behind.
+    pub fn abandon(self) {
+        // It is an error that led here; a file that stays is no second one.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+
     /// Ends the file and gives it its name.
     ///
     /// # Errors

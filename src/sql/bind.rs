@@ -73,7 +73,7 @@ impl<'a> Binder<'a> {
             Err(error) if is_about_names(&error) => {
                 let mut query = query.clone();
                 let shown = tell_apart(&mut query);
-                Ok((self.query(&query)?, shown))
+                self.query(&query).map(|plan| (plan, shown)).map_err(|_| error)
             }
             plan => Ok((plan?, HashMap::new())),
         }

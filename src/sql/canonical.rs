@@ -27,6 +27,49 @@ pub fn canonical(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(rewrite)?.data)
 }
 
+/// Gives structs and lists one order, and leaves open what SQL leaves open: for queries that nobody keeps, to which a
+/// total order under every LIMIT would be a burden.
+///
+/// # Errors
+/// As [`canonical`].
+pub fn comparable(plan: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(plan.transform_up_with_subqueries(compare_by_fields)?.data)
+}
+
+fn compare_by_fields(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Sort(sort) => {
+            let expr = by_fields(sort.expr.clone(), sort.input.schema())?;
+            let changed = expr != sort.expr;
+            Ok(Transformed::new_transformed(LogicalPlan::Sort(Sort { expr, ..sort }), changed))
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            let schema = aggregate.input.schema().clone();
+            rewrite_calls(aggregate, |function| match is_extreme_nested(&function, &schema)? {
+                true => Ok(Transformed::yes(extreme_nested(function, &schema)?)),
+                false => {
+                    let AggregateFunction { func, mut params } = function;
+                    let order = by_fields(params.order_by.clone(), &schema)?;
+                    let changed = !params.distinct && order != params.order_by;
+                    if changed {
+                        params.order_by = order;
+                    }
+                    Ok(Transformed::new_transformed(AggregateFunction { func, params }, changed))
+                }
+            })
+        }
+        LogicalPlan::Window(window) => {
+            let schema = window.input.schema();
+            let expr =
+                window.window_expr.iter().cloned().map(|e| window_by_fields(e, schema)).collect::<Result<Vec<_>>>()?;
+            let changed = expr != window.window_expr;
+            let plan = if changed { Window::try_new(expr, window.input)? } else { window };
+            Ok(Transformed::new_transformed(LogicalPlan::Window(plan), changed))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
 fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     match plan {
         LogicalPlan::Sort(mut sort) => {
@@ -69,6 +112,34 @@ fn has_order(plan: &LogicalPlan) -> bool {
 fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let schema = aggregate.input.schema().clone();
     let order = total_order(&schema);
+    rewrite_calls(aggregate, |function| {
+        if is_extreme_nested(&function, &schema)? {
+            return Ok(Transformed::yes(extreme_nested(function, &schema)?));
+        }
+        if !is_order_sensitive(function.func.name()) {
+            return Ok(Transformed::no(function));
+        }
+        let AggregateFunction { func, mut params } = function;
+        // DISTINCT values can be ordered by nothing but themselves.
+        params.order_by = once(params.order_by);
+        if params.distinct {
+            let own: Vec<Expr> = params.args.iter().take(1).cloned().collect();
+            if params.order_by.is_empty() {
+                params.order_by = own.into_iter().map(|e| e.sort(true, false)).collect();
+            }
+        } else {
+            add(&mut params.order_by, &order);
+            params.order_by = by_fields(params.order_by, &schema)?;
+        }
+        Ok(Transformed::yes(AggregateFunction { func, params }))
+    })
+}
+
+/// An aggregate with other calls, under the names that they had: the nodes above know them by these.
+fn rewrite_calls(
+    aggregate: Aggregate,
+    rewrite: impl Fn(AggregateFunction) -> Result<Transformed<AggregateFunction>>,
+) -> Result<Transformed<LogicalPlan>> {
     let mut changed = false;
     let aggr_expr = aggregate
         .aggr_expr
@@ -76,28 +147,13 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         .map(|expr| {
             let name = expr.schema_name().to_string();
             let rewritten = expr.transform_up(|e| match e {
-                Expr::AggregateFunction(function) if is_extreme_struct(&function, &schema)? => {
-                    changed = true;
-                    Ok(Transformed::yes(Expr::AggregateFunction(extreme_struct(function, &schema)?)))
-                }
-                Expr::AggregateFunction(AggregateFunction { func, mut params }) if is_order_sensitive(func.name()) => {
-                    changed = true;
-                    // DISTINCT values can be ordered by nothing but themselves.
-                    params.order_by = once(params.order_by);
-                    if params.distinct {
-                        let own: Vec<Expr> = params.args.iter().take(1).cloned().collect();
-                        if params.order_by.is_empty() {
-                            params.order_by = own.into_iter().map(|e| e.sort(true, false)).collect();
-                        }
-                    } else {
-                        add(&mut params.order_by, &order);
-                        params.order_by = by_fields(params.order_by, &schema)?;
-                    }
-                    Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
+                Expr::AggregateFunction(function) => {
+                    let rewritten = rewrite(function)?;
+                    Ok(Transformed::new_transformed(Expr::AggregateFunction(rewritten.data), rewritten.transformed))
                 }
                 other => Ok(Transformed::no(other)),
             })?;
-            // The order is part of a column's name, by which the nodes above know it.
+            changed |= rewritten.transformed;
             Ok(if rewritten.transformed { rewritten.data.alias(name) } else { rewritten.data })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -105,16 +161,16 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::new_transformed(LogicalPlan::Aggregate(plan), changed))
 }
 
-/// Whether an aggregate is MIN or MAX of structs, which the batch engine compares in part only.
-fn is_extreme_struct(function: &AggregateFunction, schema: &DFSchema) -> Result<bool> {
+/// Whether an aggregate is MIN or MAX of lists or structs, which the batch engine compares in part only.
+fn is_extreme_nested(function: &AggregateFunction, schema: &DFSchema) -> Result<bool> {
     match (function.func.name(), function.params.args.as_slice()) {
-        ("min" | "max", [arg]) => Ok(matches!(arg.get_type(schema)?, DataType::Struct(_))),
+        ("min" | "max", [arg]) => Ok(arg.get_type(schema)?.is_nested()),
         _ => Ok(false),
     }
 }
 
-/// MIN or MAX of structs as the first one in the order of their fields, in which NULL comes last.
-fn extreme_struct(function: AggregateFunction, schema: &DFSchema) -> Result<AggregateFunction> {
+/// MIN or MAX as the first value in the order of ORDER BY, in which NULL comes last.
+fn extreme_nested(function: AggregateFunction, schema: &DFSchema) -> Result<AggregateFunction> {
     let AggregateFunction { func, mut params } = function;
     let order = params.args.iter().cloned().map(|arg| arg.sort(func.name() == "min", false)).collect();
     params.order_by = by_fields(order, schema)?;
@@ -168,10 +224,21 @@ fn add_ties(order: &mut Vec<SortExpr>, schema: &DFSchema) {
 fn by_fields(order: Vec<SortExpr>, schema: &DFSchema) -> Result<Vec<SortExpr>> {
     let mut keys = Vec::with_capacity(order.len());
     for sort in order {
-        let data_type = sort.expr.get_type(schema)?;
-        push_fields(sort, &data_type, &mut keys);
+        match type_of(&sort.expr, schema) {
+            Some(data_type) => push_fields(sort, &data_type, &mut keys),
+            None => keys.push(sort),
+        }
     }
     Ok(once(keys))
+}
+
+/// The type of an expression. A column without a qualifier is the one that has none, if there is one.
+fn type_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    if let Expr::Column(column) = expr {
+        let at = schema.index_of_column_by_name(column.relation.as_ref(), &column.name)?;
+        return Some(schema.field(at).data_type().clone());
+    }
+    expr.get_type(schema).ok()
 }
 
 fn push_fields(sort: SortExpr, data_type: &DataType, keys: &mut Vec<SortExpr>) {

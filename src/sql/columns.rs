@@ -81,6 +81,8 @@ fn refer_to_name(key: &mut Expr, projection: &[SelectItem]) {
 
 /// Gives columns of one name different ones. Returns what each of the new ones was called.
 pub fn tell_apart(query: &mut Query) -> HashMap<String, String> {
+    // A name that is nowhere in the query cannot be meant by it.
+    let text = query.to_string();
     let (mut shown, mut seen) = (HashMap::new(), HashSet::new());
     let Some(select) = first_select(&mut query.body) else { return shown };
     let has_wildcard = select.projection.iter().any(|item| name_of(item).is_none());
@@ -91,12 +93,18 @@ pub fn tell_apart(query: &mut Query) -> HashMap<String, String> {
         }
         let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
         let expr = expr.clone();
-        let other = (2..).map(|n| format!("{name} ({n})")).find(|other| seen.insert(other.clone()));
+        let numbered = (2..).map(|n| format!("{name}:{n}"));
+        let other = numbered.filter(|other| !text.contains(other)).find(|other| seen.insert(other.clone()));
         let other = other.expect("the numbers do not end");
         *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', other.clone()) };
         shown.insert(other, name);
     }
     shown
+}
+
+/// The name that two columns of a query have.
+pub fn repeated(query: &Query) -> Option<String> {
+    tell_apart(&mut query.clone()).into_values().min()
 }
 
 /// What a column is called; nothing for a wildcard.
@@ -164,8 +172,8 @@ mod tests {
         let mut query = Parser::new(&GenericDialect).try_with_sql("SELECT x, T.X, 1, 1 FROM t").unwrap();
         let mut query = query.parse_query().unwrap();
         let shown = tell_apart(&mut query);
-        assert_eq!(query.to_string(), r#"SELECT x, T.X AS "x (2)", 1, 1 AS "1 (2)" FROM t"#);
-        assert_eq!(shown, HashMap::from([("x (2)".into(), "x".into()), ("1 (2)".into(), "1".into())]));
+        assert_eq!(query.to_string(), r#"SELECT x, T.X AS "x:2", 1, 1 AS "1:2" FROM t"#);
+        assert_eq!(shown, HashMap::from([("x:2".into(), "x".into()), ("1:2".into(), "1".into())]));
         let long = format!("SELECT '{}'", "x".repeat(NAME_BYTES_MAX));
         assert_eq!(named(&long), long);
     }

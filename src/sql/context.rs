@@ -13,7 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
-use super::rules::rules;
+use super::rules::{physical_rules, rules};
 use super::total_order::Planner;
 use crate::error::Result;
 pub use crate::operators::recompute::at_time;
@@ -63,6 +63,7 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
         .with_runtime_env(runtime)
         .with_default_features()
         .with_optimizer_rules(rules())
+        .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))
         .build();
     super::functions::register(state)

@@ -11,6 +11,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::error::{Error, Result};
@@ -36,6 +37,26 @@ pub fn simplify(state: &SessionState, expr: Expr, schema: &DFSchema) -> Result<E
 /// When the batch engine cannot evaluate it (a subquery that was not turned into a join).
 pub fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
     Ok(create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?)
+}
+
+/// A text that tells everything about expressions over the columns of one node. Their own texts leave out the types of
+/// literals; what they print for debugging grows with the square, and for CASE within CASE doubles with each level.
+///
+/// # Errors
+/// Never, short of a bug.
+pub fn identity(exprs: &[Arc<dyn PhysicalExpr>]) -> Result<String> {
+    let mut text = String::new();
+    for expr in exprs {
+        text.push_str(&format!("{expr} with"));
+        expr.apply(|e| {
+            if let Some(literal) = e.downcast_ref::<Literal>() {
+                text.push_str(&format!(" {:?}", literal.value().data_type()));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        text.push_str("; ");
+    }
+    Ok(text)
 }
 
 /// How far an expression depends on more than its row.

@@ -7,6 +7,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
@@ -21,6 +23,14 @@ pub fn rules() -> Vec<Rule> {
         _ => rule,
     };
     Optimizer::new().rules.into_iter().filter(|rule| rule.name() != DROPPED).map(corrected).collect()
+}
+
+/// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.
+const UNPROVEN: &str = "SanityCheckPlan";
+
+/// The batch engine's rules for physical plans, without the one that refuses right plans.
+pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != UNPROVEN).collect()
 }
 
 /// Whether a group expression has the group of all rows among its sets.

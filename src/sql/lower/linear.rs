@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::operators::filter::Filter;
 use crate::operators::project::Project;
 use crate::operators::union::UnionAll;
-use crate::sql::expr::{Dependence, dependence, physical};
+use crate::sql::expr::{Dependence, dependence, identity, physical};
 
 impl Lowering<'_> {
     pub(super) fn filter(&mut self, filter: &FilterPlan) -> Result<Option<NodeId>> {
@@ -29,7 +29,7 @@ impl Lowering<'_> {
     pub(super) fn filtered(&mut self, input: NodeId, predicate: &Expr, schema: &DFSchema) -> Result<NodeId> {
         let predicate = physical(predicate, schema)?;
         let facts = self.circuit.facts(input).clone();
-        let detail = format!("{predicate:?}");
+        let detail = identity(std::slice::from_ref(&predicate))?;
         Ok(self.add(Filter::new(self.circuit.schema(input), predicate), vec![input], facts, detail))
     }
 
@@ -52,7 +52,7 @@ impl Lowering<'_> {
         output: SchemaRef,
     ) -> Result<NodeId> {
         let exprs = exprs.iter().map(|e| physical(e, schema)).collect::<Result<Vec<_>>>()?;
-        Ok(self.project(input, exprs, output))
+        self.project(input, exprs, output)
     }
 
     /// Some columns of `input`.
@@ -62,24 +62,24 @@ impl Lowering<'_> {
             .iter()
             .map(|c| Arc::new(Column::new(schema.field(*c).name(), *c)) as Arc<dyn PhysicalExpr>)
             .collect();
-        Ok(self.project(input, exprs, output))
+        self.project(input, exprs, output)
     }
 
-    fn project(&mut self, input: NodeId, exprs: Vec<Arc<dyn PhysicalExpr>>, output: SchemaRef) -> NodeId {
+    fn project(&mut self, input: NodeId, exprs: Vec<Arc<dyn PhysicalExpr>>, output: SchemaRef) -> Result<NodeId> {
         let columns: Vec<Option<usize>> = exprs.iter().map(|e| e.downcast_ref::<Column>().map(Column::index)).collect();
         let unchanged = columns.len() == self.circuit.schema(input).fields().len()
             && columns.iter().enumerate().all(|(at, c)| *c == Some(at))
             && self.circuit.schema(input) == output;
         if unchanged {
-            return input;
+            return Ok(input);
         }
         let of = self.circuit.facts(input);
         let key = of.key.as_ref().and_then(|key| {
             key.iter().map(|k| columns.iter().position(|c| c == &Some(*k))).collect::<Option<Vec<_>>>()
         });
         let facts = Facts { append_only: of.append_only, key };
-        let detail = format!("{exprs:?}");
-        self.add(Project::new(output, exprs), vec![input], facts, detail)
+        let detail = identity(&exprs)?;
+        Ok(self.add(Project::new(output, exprs), vec![input], facts, detail))
     }
 
     pub(super) fn union(&mut self, union: &Union) -> Result<Option<NodeId>> {

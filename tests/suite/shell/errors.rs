@@ -74,7 +74,7 @@ fn names_within_a_view() {
     let hint = "compute `random()` when inserting the row";
     check("CREATE MATERIALIZED VIEW v AS SELECT random() FROM orders", volatile, "random", hint);
     check("CREATE MATERIALIZED VIEW v AS SELECT id FROM orders ORDER BY random()", volatile, "random", hint);
-    let twice = "the query has two columns `orders.id`";
+    let twice = "the query has two columns `id`";
     check("CREATE VIEW v AS SELECT id, id FROM orders", twice, "id", "give one of them another name with AS");
 }
 

@@ -34,7 +34,7 @@ fn what_only_fails_beside_other_rows_does_not_fail() {
              SELECT * FROM top ORDER BY id; SELECT * FROM counted;
              UPDATE u SET b = 9 WHERE b = 0 OR 10 / b > 4; DELETE FROM u WHERE b <> 9 AND 10 / (b - 9) < 0; SELECT * FROM u ORDER BY id;"
         ),
-        "id\n2\n3\nid\n1\n4\n5\nn,m\n2,3\nid,b\n1,9\n2,9\n3,9\n",
+        "id\n2\n3\nid\n1\n4\n5\nn,m\n2,3.0\nid,b\n1,9\n2,9\n3,9\n",
     );
 }
 
