@@ -23,7 +23,7 @@ use super::transaction::Transaction;
 use super::{ddl, ddl_view, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
-use crate::sql::canonical::comparable;
+use crate::sql::canonical::{comparable, sorted_by_columns};
 use crate::sql::context::at_time;
 use crate::sql::depth::with_stack;
 use crate::sql::locate::locate;
@@ -308,7 +308,9 @@ impl Reads {
     fn plan(&self, query: &ast::Query, batching: Batching) -> Result<(LogicalPlan, HashMap<String, String>)> {
         let names = RowNames { batching, ..RowNames::new(&self.session, &self.snapshot) };
         let (plan, shown) = Binder::new(&self.session, &names).shown(query)?;
-        Ok((comparable(plan)?, shown))
+        let plan = comparable(plan)?;
+        let plan = if batching == Batching::RowByRow { sorted_by_columns(plan)? } else { plan };
+        Ok((plan, shown))
     }
 }
 

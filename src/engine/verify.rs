@@ -12,6 +12,7 @@ use super::clock;
 use super::core::ask;
 use super::database::Database;
 use super::names::{RowNames, canonical_view_plan, sources};
+use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::session::runner;
@@ -22,6 +23,7 @@ use crate::delta::{Delta, consolidate};
 use crate::error::{Error, Result};
 use crate::operators::eval::show_row;
 use crate::operators::project::batch as with_schema;
+use crate::sql::canonical::sorted_by_columns;
 use crate::sql::context::at_time;
 
 /// Compares views with their queries: a row for each, and whether all are equal.
@@ -188,6 +190,7 @@ fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -
     let session = runner.session();
     runner.settle(|batching| {
         let names = RowNames { expand_materialized: true, batching, ..RowNames::new(session, snapshot) };
-        canonical_view_plan(session, &names, object)
+        let plan = canonical_view_plan(session, &names, object)?;
+        Ok(if batching == Batching::RowByRow { sorted_by_columns(plan)? } else { plan })
     })
 }

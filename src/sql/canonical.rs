@@ -13,7 +13,8 @@ use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, Sort, SortExpr, Window,
+    Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr,
+    Window, ident,
 };
 
 use super::functions::is_order_sensitive;
@@ -34,6 +35,28 @@ pub fn canonical(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// As [`canonical`].
 pub fn comparable(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(compare_by_fields)?.data)
+}
+
+/// Gives sorts columns for their expressions, so that these are evaluated as the rows come: a sort evaluates its own
+/// over all rows at once. For plans that are run row by row.
+///
+/// # Errors
+/// When a node cannot be rebuilt, which would be a bug.
+pub fn sorted_by_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rewrite = |plan| match plan {
+        LogicalPlan::Sort(sort) if sort.expr.iter().any(|s| !matches!(s.expr, Expr::Column(_))) => {
+            let columns: Vec<Expr> = sort.input.schema().iter().map(|of| Expr::Column(of.into())).collect();
+            let name = |at| format!("sort key {at}");
+            let keys = sort.expr.iter().enumerate().map(|(at, key)| key.expr.clone().alias(name(at)));
+            let order = sort.expr.iter().enumerate().map(|(at, key)| key.with_expr(ident(name(at))));
+            let plan =
+                LogicalPlanBuilder::from(sort.input.as_ref().clone()).project(columns.iter().cloned().chain(keys))?;
+            let plan = plan.sort_with_limit(order, sort.fetch)?.project(columns)?.build()?;
+            Ok(Transformed::yes(plan))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    Ok(plan.transform_up_with_subqueries(rewrite)?.data)
 }
 
 fn compare_by_fields(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {

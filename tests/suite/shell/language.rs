@@ -28,13 +28,13 @@ fn what_only_fails_beside_other_rows_does_not_fail() {
         "CREATE TABLE u (id INT PRIMARY KEY, b INT); INSERT INTO u VALUES (1, 0), (2, 1), (3, 2), (4, 3), (5, 4);";
     gives(
         &format!(
-            "{setup}SELECT id FROM u WHERE b <> 0 AND 10 / b > 4 ORDER BY id;
+            "{setup}SELECT id FROM u WHERE b <> 0 AND 10 / b > 4 ORDER BY id; SELECT id FROM u ORDER BY b <> 0 AND 10 / b > 4, id LIMIT 3;
              CREATE MATERIALIZED VIEW top AS SELECT id FROM u ORDER BY b <> 0 AND 10 / b > 4, id LIMIT 3;
              CREATE MATERIALIZED VIEW counted AS SELECT count(*) FILTER (WHERE b <> 0 AND 10 / b > 4) AS n, median(id) AS m FROM u;
              SELECT * FROM top ORDER BY id; SELECT * FROM counted;
              UPDATE u SET b = 9 WHERE b = 0 OR 10 / b > 4; DELETE FROM u WHERE b <> 9 AND 10 / (b - 9) < 0; SELECT * FROM u ORDER BY id;"
         ),
-        "id\n2\n3\nid\n1\n4\n5\nn,m\n2,3.0\nid,b\n1,9\n2,9\n3,9\n",
+        "id\n2\n3\nid\n1\n4\n5\nid\n1\n4\n5\nn,m\n2,3.0\nid,b\n1,9\n2,9\n3,9\n",
     );
 }
 
