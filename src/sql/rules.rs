@@ -12,9 +12,15 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
-/// Turns a DISTINCT aggregate into a GROUP BY below it, which takes `-0.0` and `0.0` for one value; beside another
-/// DISTINCT, where this rule does nothing, they are two. Without it they always are.
-const DROPPED: &str = "single_distinct_aggregation_to_group_by";
+/// Rules that we do without.
+const DROPPED: [&str; 3] = [
+    // Turns a DISTINCT aggregate into a GROUP BY below it, which takes `-0.0` and `0.0` for one value; beside another
+    // DISTINCT, where this rule does nothing, they are two. Without it they always are.
+    "single_distinct_aggregation_to_group_by",
+    // Take fields of structs nearer to the scan; the second fails on some plans with set operations.
+    "extract_leaf_expressions",
+    "push_down_leaf_projections",
+];
 
 /// The batch engine's rules, corrected.
 pub fn rules() -> Vec<Rule> {
@@ -22,7 +28,7 @@ pub fn rules() -> Vec<Rule> {
         "push_down_filter" => Arc::new(KeepAboveTotals(rule)) as Rule,
         _ => rule,
     };
-    Optimizer::new().rules.into_iter().filter(|rule| rule.name() != DROPPED).map(corrected).collect()
+    Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected).collect()
 }
 
 /// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.

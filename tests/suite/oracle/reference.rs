@@ -133,6 +133,11 @@ impl Reference {
         plan.and_then(|plan| self.run(&self.state, &self.physical(&plan)?)).is_ok()
     }
 
+    /// Whether a view could be planned.
+    pub fn has_view(&self, name: &str) -> bool {
+        self.views.contains_key(name)
+    }
+
     /// Forgets a view.
     pub fn drop_view(&mut self, name: &str) {
         self.views.remove(name);

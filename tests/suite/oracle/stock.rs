@@ -38,6 +38,9 @@ const OPEN: [&str; 16] = [
 /// What rounds floats, or takes NaN and the two zeros in another order than ours.
 const OPEN_FOR_FLOATS: [&str; 3] = ["sum(", "min(", "max("];
 
+/// What makes floats of other numbers.
+pub const FLOATS: [&str; 3] = ["AS DOUBLE", "AS REAL", "sqrt("];
+
 pub struct Stock {
     state: SessionState,
     schema: Arc<MemorySchemaProvider>,
