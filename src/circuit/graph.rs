@@ -147,8 +147,10 @@ impl Circuit {
         if let Some(node) = self.by_key.remove(&NodeKey::Object(object)) {
             let node_ref = self.node_mut(node);
             node_ref.users = node_ref.users.saturating_sub(1);
-            // A view may hand on its input as it is: that stays when the view goes.
-            if matches!(node_ref.body, Body::Operator(_)) || node_ref.key == NodeKey::Object(object) {
+            // The input of a stream or table goes with it. One that a view hands on as it is stays when the view goes.
+            if node_ref.key == NodeKey::Object(object) && node_ref.users == 0 {
+                self.nodes.remove(&node);
+            } else {
                 self.drop_unused(node);
             }
         }

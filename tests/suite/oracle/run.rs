@@ -274,8 +274,6 @@ impl<'a> Run<'a> {
                 (Ok(expected), Ok(got)) => {
                     return Err(format!("{when}: {name} differs\n{}", difference(&expected, &got)));
                 }
-                // Some of these queries are far larger than they look.
-                (_, Err(Error::Limit(_))) => view.heard = None,
                 (Err(_), Err(Error::Input(_))) => {
                     view.heard = None;
                     self.tally.failures += 1;
