@@ -17,4 +17,5 @@ mod embed_threads;
 mod memory;
 mod oracle;
 mod shell;
+mod slt;
 mod transcripts;
