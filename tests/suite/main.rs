@@ -7,6 +7,7 @@ mod archive_readers;
 mod crash;
 mod damage;
 mod damage_writes;
+mod docs;
 mod embed_async;
 mod embed_functions;
 mod embed_memory;
