@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
+use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 
 use super::catalog::{Catalog, Check, Ddl, Kind, Object};
 use super::constraint::{Constraints, defaults};
@@ -21,6 +22,7 @@ use crate::error::{Error, Result, nearest};
 use crate::sql::bind::Binder;
 use crate::sql::parse::normalize;
 use crate::sql::statement::{CreateRelation, Drop, DropKind};
+use crate::sql::types::{characters_max, is_json};
 
 /// Columns of one stream, table or view.
 const COLUMNS_MAX: usize = 4096;
@@ -182,6 +184,10 @@ fn check_columns(name: &str, schema: &Schema) -> Result<()> {
 
 pub(super) fn check_type(field: &Field) -> Result<()> {
     match field.data_type() {
+        union if *union == *JSON_UNION_DATA_TYPE => {
+            Err(Error::unsupported(format!("column `{}` is of different types from row to row", field.name()))
+                .with_hint("take the value as text with ->>, or as one type with json_get_int, json_get_str and so on"))
+        }
         DataType::Null | DataType::Union(..) | DataType::RunEndEncoded(..) | DataType::Dictionary(..) => {
             Err(Error::unsupported(format!("column `{}` of type {}", field.name(), field.data_type())))
         }
@@ -199,9 +205,13 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn column(&mut self, at: usize, column: &ast::ColumnDef, schema: &SchemaRef) -> Result<()> {
-        if let Some(length) = characters_max(&column.data_type) {
-            // The batch engine's text has no length of its own.
-            let text = format!("char_length(\"{}\") <= {length}", schema.field(at).name().replace('"', "\"\""));
+        // The batch engine's text has no length of its own, and no JSON.
+        let quoted = schema.field(at).name().replace('"', "\"\"");
+        let text = match characters_max(&column.data_type) {
+            Some(length) => Some(format!("char_length(\"{quoted}\") <= {length}")),
+            None => is_json(&column.data_type).then(|| format!("json_valid(\"{quoted}\")")),
+        };
+        if let Some(text) = text {
             let name = format!("{} is {}", schema.field(at).name(), column.data_type);
             self.checks.push(Check { name, text });
         }
@@ -262,18 +272,6 @@ impl Parts<'_> {
     fn check(&mut self, name: Option<&ast::Ident>, expr: &ast::Expr) {
         let name = name.map_or_else(|| expr.to_string(), normalize);
         self.checks.push(Check { name, text: expr.to_string() });
-    }
-}
-
-/// The length that a type such as VARCHAR(10) allows.
-fn characters_max(data_type: &ast::DataType) -> Option<u64> {
-    match data_type {
-        ast::DataType::Varchar(Some(ast::CharacterLength::IntegerLength { length, .. }))
-        | ast::DataType::Char(Some(ast::CharacterLength::IntegerLength { length, .. }))
-        | ast::DataType::Character(Some(ast::CharacterLength::IntegerLength { length, .. }))
-        | ast::DataType::CharVarying(Some(ast::CharacterLength::IntegerLength { length, .. }))
-        | ast::DataType::CharacterVarying(Some(ast::CharacterLength::IntegerLength { length, .. })) => Some(*length),
-        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::columns::{name_columns, tell_apart};
+use super::postgres::rewrite;
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
 /// What names mean to a query: live rows, history, or just schemas, as the use wants it.
@@ -97,6 +98,7 @@ impl<'a> Binder<'a> {
 
     fn plan(&self, mut statement: ast::Statement) -> Result<LogicalPlan> {
         name_columns(&mut statement);
+        rewrite(&mut statement)?;
         let planner = SqlToRel::new_with_options(self, self.options);
         planner.sql_statement_to_plan(statement).map_err(|error| self.with_near_function(error.into()))
     }
@@ -105,8 +107,7 @@ impl<'a> Binder<'a> {
     ///
     /// # Errors
     /// When a type is unknown.
-    pub fn schema(&self, mut columns: Vec<ast::ColumnDef>) -> Result<SchemaRef> {
-        columns.iter_mut().for_each(|column| column.data_type = known(column.data_type.clone()));
+    pub fn schema(&self, columns: Vec<ast::ColumnDef>) -> Result<SchemaRef> {
         let planner = SqlToRel::new_with_options(self, self.options);
         let schema = planner.build_schema(columns)?;
         // The parser marks nothing but NOT NULL; metadata and views of strings have no place in a declared schema.
@@ -118,7 +119,8 @@ impl<'a> Binder<'a> {
     ///
     /// # Errors
     /// As [`Binder::query`].
-    pub fn expression(&self, expression: ast::Expr, schema: &DFSchema) -> Result<Expr> {
+    pub fn expression(&self, mut expression: ast::Expr, schema: &DFSchema) -> Result<Expr> {
+        rewrite(&mut expression)?;
         let planner = SqlToRel::new_with_options(self, self.options);
         let expr = planner.sql_to_expr(expression, schema, &mut PlannerContext::new());
         expr.map_err(|error| self.with_near_function(error.into()))
@@ -134,15 +136,6 @@ pub fn unknown(names: &dyn Names, name: &str) -> Error {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
         None if names.is_empty() => error.with_hint("there are none yet: CREATE STREAM or CREATE TABLE makes one"),
         None => error.with_hint(format!("there are {}", list(&names))),
-    }
-}
-
-/// The batch engine's name of a type that it knows by another.
-fn known(data_type: ast::DataType) -> ast::DataType {
-    match data_type {
-        ast::DataType::Blob(_) | ast::DataType::Varbinary(_) | ast::DataType::Binary(_) => ast::DataType::Bytea,
-        ast::DataType::Datetime(precision) => ast::DataType::Timestamp(precision, ast::TimezoneInfo::None),
-        other => other,
     }
 }
 
@@ -186,7 +179,7 @@ impl ContextProvider for Binder<'_> {
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        None
+        Some(Arc::new(super::types::Types))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

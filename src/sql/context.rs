@@ -6,13 +6,15 @@ use chrono::{DateTime, Utc};
 use datafusion::common::alias::AliasGenerator;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::{Analyzer, Optimizer, OptimizerConfig};
+use datafusion::optimizer::{Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
+use super::operators::planners;
 use super::rules::{physical_rules, rules};
 use super::total_order::Planner;
 use crate::error::Result;
@@ -58,14 +60,16 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
         let reserved = &mut options.execution.sort_spill_reservation_bytes;
         *reserved = (*reserved).min(bytes / SORT_PART);
     }
-    let state = SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_optimizer_rules(rules())
         .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))
+        .with_expr_planners(planners(SessionStateDefaults::default_expr_planners()))
         .build();
+    super::json::register(&mut state)?;
     super::functions::register(state)
 }
 
@@ -75,7 +79,7 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
 /// What the batch engine's analyser finds wrong with the plan.
 pub fn optimize_for_view(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     let context = ViewOptimizer::new(state);
-    let plan = Analyzer::new().execute_and_check(plan, &context.options, |_, _| {})?;
+    let plan = state.analyzer().execute_and_check(plan, &context.options, |_, _| {})?;
     let rules = rules().into_iter().filter(|rule| !RULES_DROPPED_FOR_VIEWS.contains(&rule.name())).collect();
     Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
 }

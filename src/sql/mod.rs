@@ -15,14 +15,19 @@ pub mod context;
 pub mod depth;
 pub mod expr;
 pub mod functions;
+mod interval;
+pub mod json;
 pub mod locate;
 pub mod lower;
+mod operators;
 pub mod parse;
+mod postgres;
 pub mod refuse;
 mod rules;
 pub mod split;
 pub mod statement;
 pub mod total_order;
+pub mod types;
 
 /// The name of the only catalog.
 pub const CATALOG: &str = "millstream";

@@ -10,7 +10,7 @@ use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
@@ -37,8 +37,7 @@ pub fn parse(text: &str) -> Result<Statement> {
         )));
     }
     let dialect = GenericDialect;
-    let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_MAX).build()?;
-    let mut parser = StatementParser { text, parser };
+    let mut parser = StatementParser { text, parser: df_parser(text, &dialect)? };
     let statement = parser.statement().map_err(|e| suggest(e, text))?;
     let sql = &mut parser.parser.parser;
     while sql.consume_token(&Token::SemiColon) {}
@@ -73,8 +72,18 @@ pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
 /// When the text is not one expression.
 pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     let dialect = GenericDialect;
-    let mut parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_MAX).build()?;
-    Ok(parser.parser.parse_expr()?)
+    Ok(df_parser(text, &dialect)?.parser.parse_expr()?)
+}
+
+fn df_parser<'a>(text: &str, dialect: &'a GenericDialect) -> Result<DFParser<'a>> {
+    let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
+    for token in &mut tokens {
+        // The dialect takes the operator for the place of a parameter.
+        if token.token == Token::Placeholder("?".into()) {
+            token.token = Token::Question;
+        }
+    }
+    Ok(DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?)
 }
 
 struct StatementParser<'a> {

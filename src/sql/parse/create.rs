@@ -93,7 +93,21 @@ impl StatementParser<'_> {
         };
         let query = self.text[byte_at(self.text, start)..end].trim_end().to_string();
         let query_place = Place { line: start.line, column: start.column };
+        self.with_data()?;
         Ok(CreateView { materialized, or_replace, if_not_exists, name, columns, query, query_place, options })
+    }
+
+    /// `WITH DATA` is what every materialized view is.
+    fn with_data(&mut self) -> Result<()> {
+        let place = self.place();
+        let sql = &mut self.parser.parser;
+        if sql.parse_keywords(&[Keyword::WITH, Keyword::NO, Keyword::DATA]) {
+            return Err(Error::unsupported("WITH NO DATA: a materialized view always has its rows")
+                .with_hint("leave it out; the view is filled at once")
+                .with_place(Some(place)));
+        }
+        let _ = sql.parse_keywords(&[Keyword::WITH, Keyword::DATA]);
+        Ok(())
     }
 
     pub(super) fn drop(&mut self) -> Result<Statement> {

@@ -1,0 +1,77 @@
+//! Texts that Postgres reads as values of a type.
+
+use datafusion::sql::sqlparser::ast::{Array, ArrayElemTypeDef, DataType, Expr, Value};
+
+use super::string;
+use crate::error::{Error, Result};
+
+/// The value that a literal stands for when it is cast to a type, where the batch engine would read it otherwise.
+///
+/// # Errors
+/// When the text is not one of the type.
+pub(super) fn typed(value: &Expr, data_type: &DataType) -> Result<Option<Expr>> {
+    let Expr::Value(value) = value else { return Ok(None) };
+    let (Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text)) = &value.value else { return Ok(None) };
+    match data_type {
+        DataType::Bytea => bytes(text),
+        DataType::Array(ArrayElemTypeDef::SquareBracket(..)) => array(text),
+        _ => Ok(None),
+    }
+}
+
+/// `\x00ff`.
+fn bytes(text: &str) -> Result<Option<Expr>> {
+    let Some(digits) = text.strip_prefix("\\x") else { return Ok(None) };
+    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(Error::input(format!("'{text}' is not bytes: two hexadecimal digits stand for each")));
+    }
+    Ok(Some(Expr::Value(Value::HexStringLiteral(digits.to_string()).into())))
+}
+
+/// `{1,NULL,"a, b"}`, of one dimension.
+fn array(text: &str) -> Result<Option<Expr>> {
+    let Some(inner) = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')) else { return Ok(None) };
+    let wrong = || Error::input(format!("'{text}' is not an array of one dimension")).with_hint("write ARRAY[...]");
+    let mut elements = Vec::new();
+    let mut rest = inner.trim();
+    while !rest.is_empty() {
+        let (element, after) = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let (element, after) = quoted_element(quoted).ok_or_else(wrong)?;
+                (string(element), after.trim_start())
+            }
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                let element = rest[..end].trim();
+                if element.is_empty() || element.contains(['{', '}', '"', '\\']) {
+                    return Err(wrong());
+                }
+                let is_null = element.eq_ignore_ascii_case("null");
+                let element = if is_null { Expr::Value(Value::Null.into()) } else { string(element.to_string()) };
+                (element, &rest[end..])
+            }
+        };
+        elements.push(element);
+        rest = match after.strip_prefix(',') {
+            Some(more) if more.trim().is_empty() => return Err(wrong()),
+            Some(more) => more.trim_start(),
+            None if after.is_empty() => after,
+            None => return Err(wrong()),
+        };
+    }
+    Ok(Some(Expr::Array(Array { elem: elements, named: true })))
+}
+
+/// An element up to its closing quote, and what comes after.
+fn quoted_element(text: &str) -> Option<(String, &str)> {
+    let mut element = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((element, &text[at + 1..])),
+            '\\' => element.push(characters.next()?.1),
+            other => element.push(other),
+        }
+    }
+    None
+}

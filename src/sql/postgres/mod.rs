@@ -1,0 +1,314 @@
+//! What Postgres writes and the batch engine does not know, or takes for something else, in words that it knows.
+//!
+//! ```text
+//! a SIMILAR TO 'x%'        a ~ '^(?:x.*)$'           x::varchar(3)       left(x::varchar, 3)
+//! a LIKE '5!%' ESCAPE '!'  a LIKE '5\%'              '\x00ff'::bytea     X'00ff'
+//! to_char(t, 'YYYY-MM')    to_char(t, '%Y-%m')       '{1,2}'::int[]      ARRAY['1', '2']::int[]
+//! FETCH FIRST 3 ROWS ONLY  LIMIT 3                   ceiling(x)          ceil(x)
+//! ```
+//!
+//! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
+
+mod literals;
+mod similar;
+mod template;
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SelectItem, SetExpr, TableAliasColumnDef,
+    TableFactor, Value, VisitMut, VisitorMut,
+};
+
+use super::types::characters_max;
+use crate::error::{Error, Result};
+
+/// Functions that the batch engine has under another name.
+const SYNONYMS: [(&str, &str); 12] = [
+    ("array_upper", "array_length"),
+    ("ceiling", "ceil"),
+    ("every", "bool_and"),
+    ("gen_random_uuid", "uuid"),
+    ("json_array_length", "json_length"),
+    ("json_extract_path", "json_get_json"),
+    ("json_extract_path_text", "json_as_text"),
+    ("jsonb_array_length", "json_length"),
+    ("jsonb_extract_path", "json_get_json"),
+    ("jsonb_extract_path_text", "json_as_text"),
+    ("sign", "signum"),
+    ("variance", "var"),
+];
+
+/// Rewrites a statement, query or expression.
+///
+/// # Errors
+/// For what would mean something else than in Postgres, or nothing.
+pub fn rewrite(tree: &mut impl VisitMut) -> Result<()> {
+    match tree.visit(&mut Rewriter) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(*error),
+    }
+}
+
+/// The name that the batch engine has for a function.
+pub fn synonym(name: &str) -> Option<&'static str> {
+    SYNONYMS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
+struct Rewriter;
+
+impl VisitorMut for Rewriter {
+    type Break = Box<Error>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        each_select(&mut query.body, &mut |select| select.projection.iter_mut().for_each(spread_series));
+        flow(fetch(query))
+    }
+
+    fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<Self::Break> {
+        // The one column of a series goes by the name of its table.
+        if let TableFactor::Table { name, args: Some(_), alias: Some(alias), .. } = table
+            && is_series(name)
+            && alias.columns.is_empty()
+        {
+            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        flow(rewrite_expr(expr))
+    }
+}
+
+fn flow(result: Result<()>) -> ControlFlow<Box<Error>> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(Box::new(error)),
+    }
+}
+
+fn rewrite_expr(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            let Some(escape) = escape_char.take() else { return Ok(()) };
+            let escape = escape.value.into_string().unwrap_or_default();
+            **pattern = string(similar::like(literal(pattern, "LIKE ... ESCAPE")?, &escape)?);
+        }
+        Expr::SimilarTo { negated, expr: value, pattern, escape_char } => {
+            let escape = escape_char.take().and_then(|escape| escape.value.into_string());
+            let pattern = similar::regular_expression(literal(pattern, "SIMILAR TO")?, escape.as_deref())?;
+            let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+            *expr = binary(Expr::Nested(value.clone()), op, string(pattern));
+        }
+        Expr::BinaryOp { op: BinaryOperator::BitwiseXor, .. } => {
+            return Err(Error::unsupported("`^` is a power in Postgres and an exclusive or of bits elsewhere")
+                .with_hint("write power(a, b), or (a | b) - (a & b)"));
+        }
+        Expr::Cast { data_type, expr: value, kind, .. } => {
+            let length = characters_max(data_type);
+            if let Some(other) = literals::typed(value, data_type)? {
+                *value = Box::new(other);
+                if matches!(data_type, DataType::Bytea) {
+                    *expr = *value.clone();
+                }
+            } else if let Some(length) = length {
+                *data_type = DataType::Text;
+                debug_assert!(matches!(
+                    kind,
+                    CastKind::Cast | CastKind::DoubleColon | CastKind::TryCast | CastKind::SafeCast
+                ));
+                *expr = call("left", vec![expr.clone(), number(length)]);
+            }
+        }
+        Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("localtimestamp") => {
+            *expr = Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(call("now", Vec::new())),
+                data_type: DataType::Timestamp(None, datafusion::sql::sqlparser::ast::TimezoneInfo::None),
+                array: false,
+                format: None,
+            };
+        }
+        Expr::Function(function) => {
+            if let Some(other) = rewrite_function(function)? {
+                *expr = other;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
+    let Some(name) = name_of(&function.name) else { return Ok(None) };
+    if let Some(ours) = synonym(&name) {
+        function.name = ObjectName::from(vec![Ident::new(ours)]);
+        return Ok(None);
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return Ok(None) };
+    let mut args = Vec::with_capacity(list.args.len());
+    for arg in &mut list.args {
+        let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg else { return Ok(None) };
+        args.push(arg);
+    }
+    match (name.as_str(), args.as_mut_slice()) {
+        ("to_char" | "to_timestamp" | "to_date", [_, format]) => {
+            let text = literal(format, &name)?;
+            **format = string(template::strftime(text)?);
+            Ok(None)
+        }
+        ("mod", [left, right]) => {
+            let nested = |expr: &Expr| Expr::Nested(Box::new(expr.clone()));
+            let remainder = binary(nested(left), BinaryOperator::Modulo, nested(right));
+            Ok(Some(Expr::Nested(Box::new(remainder))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// FETCH FIRST is LIMIT.
+fn fetch(query: &mut Query) -> Result<()> {
+    let Some(Fetch { with_ties, percent, quantity }) = query.fetch.take() else { return Ok(()) };
+    if with_ties || percent {
+        let what = if with_ties { "WITH TIES" } else { "PERCENT" };
+        return Err(Error::unsupported(format!("FETCH ... {what}"))
+            .with_hint("rank() OVER (ORDER BY ...) numbers rows so that ties have one number"));
+    }
+    let rows = Some(quantity.unwrap_or_else(|| number(1)));
+    match &mut query.limit_clause {
+        None => {
+            query.limit_clause = Some(LimitClause::LimitOffset { limit: rows, offset: None, limit_by: Vec::new() });
+        }
+        Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = rows,
+        Some(_) => return Err(Error::input("a query has LIMIT or FETCH, not both")),
+    }
+    Ok(())
+}
+
+/// A series in a SELECT list is a row for each value.
+fn spread_series(item: &mut SelectItem) {
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+    if matches!(expr, Expr::Function(function) if is_series(&function.name)) {
+        *expr = call("unnest", vec![expr.clone()]);
+    }
+}
+
+fn each_select(body: &mut SetExpr, change: &mut dyn FnMut(&mut Select)) {
+    match body {
+        SetExpr::Select(select) => change(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            each_select(left, change);
+            each_select(right, change);
+        }
+        _ => {}
+    }
+}
+
+fn is_series(name: &ObjectName) -> bool {
+    name_of(name).is_some_and(|name| name == "generate_series")
+}
+
+/// The name of a function that is not quoted or qualified, in lower case.
+pub fn name_of(name: &ObjectName) -> Option<String> {
+    match name.0.as_slice() {
+        [part] => part.as_ident().filter(|ident| ident.quote_style.is_none()).map(|ident| ident.value.to_lowercase()),
+        _ => None,
+    }
+}
+
+/// The text of a literal.
+fn literal<'a>(expr: &'a Expr, what: &str) -> Result<&'a str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Ok(text),
+            Value::DollarQuotedString(text) => Ok(&text.value),
+            _ => Err(not_literal(what)),
+        },
+        Expr::Nested(inner) => literal(inner, what),
+        _ => Err(not_literal(what)),
+    }
+}
+
+fn not_literal(what: &str) -> Error {
+    Error::unsupported(format!("{what} takes its pattern as a text between quotes, not as an expression"))
+}
+
+fn string(text: String) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text).into())
+}
+
+fn number(value: u64) -> Expr {
+    Expr::Value(Value::Number(value.to_string(), false).into())
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
+}
+
+fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::parse::{parse_expression, parse_query};
+
+    fn rewritten(text: &str) -> String {
+        let mut expr = parse_expression(text).unwrap();
+        rewrite(&mut expr).map_or_else(|error| format!("error: {error}"), |()| expr.to_string())
+    }
+
+    #[test]
+    fn expressions_in_words_of_the_batch_engine() {
+        for (text, expected) in [
+            ("a SIMILAR TO '(x|y)%_.'", r"(a) ~ '^(?s:(x|y).*.\.)$'"),
+            ("a NOT SIMILAR TO 'x!%' ESCAPE '!'", "(a) !~ '^(?s:x%)$'"),
+            (r"a LIKE '5!%\' ESCAPE '!'", r"a LIKE '5\%\\'"),
+            ("x::varchar(3)", "left(x::TEXT, 3)"),
+            ("x::varchar", "x::VARCHAR"),
+            (r"'\x00fF'::bytea", "X'00fF'"),
+            ("'{1, NULL,3}'::int[]", "ARRAY['1', NULL, '3']::INT[]"),
+            ("to_char(t, 'YYYY-MM-DD HH24:MI')", "to_char(t, '%Y-%m-%d %H:%M')"),
+            ("to_char(t, '%Y')", "to_char(t, '%Y')"),
+            ("mod(a + 1, b)", "((a + 1) % (b))"),
+            ("ceiling(x)", "ceil(x)"),
+            ("localtimestamp", "CAST(now() AS TIMESTAMP)"),
+        ] {
+            assert_eq!(rewritten(text), expected, "{text}");
+        }
+        for text in ["a ^ 2", "a SIMILAR TO b", "to_char(t, f)", r"'\xf'::bytea", "to_char(t, 'Month')"] {
+            assert!(rewritten(text).starts_with("error: "), "{text}: {}", rewritten(text));
+        }
+    }
+
+    #[test]
+    fn queries_in_words_of_the_batch_engine() {
+        let rewritten = |text: &str| {
+            let mut query = parse_query(text).unwrap();
+            rewrite(&mut query).unwrap();
+            query.to_string()
+        };
+        assert_eq!(rewritten("SELECT a FROM t FETCH FIRST ROW ONLY"), "SELECT a FROM t LIMIT 1");
+        assert_eq!(
+            rewritten("SELECT a FROM t OFFSET 2 ROWS FETCH NEXT 3 ROWS ONLY"),
+            "SELECT a FROM t LIMIT 3 OFFSET 2 ROWS"
+        );
+        assert_eq!(
+            rewritten("SELECT generate_series(1, 2) UNION SELECT g FROM generate_series(1, 2) AS g"),
+            "SELECT unnest(generate_series(1, 2)) UNION SELECT g FROM generate_series(1, 2) AS g (g)"
+        );
+    }
+}
