@@ -3,7 +3,8 @@
 //!
 //! The batch engine reads `1234567890123456.7891` as a double, which has no room for it. Where such a number is given
 //! to a DECIMAL column as it stands, in VALUES or SET, it is handed on as text, which is cast without loss. So are `1.9`
-//! and `99999999999` for an INTEGER column: as text they are refused with their place.
+//! and `99999999999` for an INTEGER column: as text they are refused with their place. Texts for columns of bytes and of
+//! arrays are read as Postgres reads them.
 
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast;
@@ -11,6 +12,7 @@ use datafusion::sql::sqlparser::ast;
 use super::catalog::Object;
 use crate::error::{Error, Result, list};
 use crate::sql::parse::{normalize, parse_expression};
+use crate::sql::postgres::read_as;
 
 /// Rewrites the values that a statement gives to columns of its target.
 ///
@@ -74,7 +76,7 @@ fn fit(expr: &mut ast::Expr, target: &Object, column: Option<usize>) -> Result<(
     if data_type.is_decimal() || data_type.is_integer() && is_none() {
         as_text(expr);
     }
-    Ok(())
+    read_as(expr, data_type)
 }
 
 /// The keyword, which the parser takes for a name.

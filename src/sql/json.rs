@@ -13,7 +13,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Volatility, create_udf, lit,
+    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Volatility, create_udf, lit, when,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use datafusion_functions_json::JSON_UNION_DATA_TYPE;
@@ -61,12 +61,15 @@ pub fn readable(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// The call that an operator stands for; nothing for an operator of something else.
-pub(super) fn call(expr: &RawBinaryExpr) -> Option<Expr> {
+///
+/// # Errors
+/// Never, short of a bug.
+pub(super) fn call(expr: &RawBinaryExpr) -> datafusion::error::Result<Option<Expr>> {
     let function = match expr.op {
         BinaryOperator::Arrow | BinaryOperator::HashArrow => json_get_json_udf(),
         BinaryOperator::LongArrow | BinaryOperator::HashLongArrow => json_as_text_udf(),
         BinaryOperator::Question => json_contains_udf(),
-        _ => return None,
+        _ => return Ok(None),
     };
     let path = match expr.op {
         BinaryOperator::HashArrow | BinaryOperator::HashLongArrow => path(&expr.right),
@@ -77,7 +80,12 @@ pub(super) fn call(expr: &RawBinaryExpr) -> Option<Expr> {
         left => vec![left.clone()],
     };
     args.extend(path);
-    Some(Expr::ScalarFunction(ScalarFunction::new_udf(function, args)))
+    let call = Expr::ScalarFunction(ScalarFunction::new_udf(function, args));
+    // The function says that NULL holds nothing; nobody knows what it holds.
+    if expr.op == BinaryOperator::Question {
+        return when(expr.left.clone().is_not_null(), call).end().map(Some);
+    }
+    Ok(Some(call))
 }
 
 /// The steps of a path such as `{a,0,b}`; a number is a place in an array.

@@ -21,7 +21,7 @@ pub mod locate;
 pub mod lower;
 mod operators;
 pub mod parse;
-mod postgres;
+pub mod postgres;
 pub mod refuse;
 mod rules;
 pub mod split;

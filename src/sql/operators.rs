@@ -19,7 +19,7 @@ struct Operators;
 
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let planned = match json::call(&expr) {
+        let planned = match json::call(&expr)? {
             Some(planned) => Some(planned),
             None => interval::product(&expr, schema)?,
         };

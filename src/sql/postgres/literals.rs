@@ -10,13 +10,35 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When the text is not one of the type.
 pub(super) fn typed(value: &Expr, data_type: &DataType) -> Result<Option<Expr>> {
-    let Expr::Value(value) = value else { return Ok(None) };
-    let (Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text)) = &value.value else { return Ok(None) };
-    match data_type {
-        DataType::Bytea => bytes(text),
-        DataType::Array(ArrayElemTypeDef::SquareBracket(..)) => array(text),
+    match (text(value), data_type) {
+        (Some(text), DataType::Bytea) => bytes(text),
+        (Some(text), DataType::Array(ArrayElemTypeDef::SquareBracket(..))) => array(text),
         _ => Ok(None),
     }
+}
+
+fn text(value: &Expr) -> Option<&str> {
+    let Expr::Value(value) = value else { return None };
+    match &value.value {
+        Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Puts in the place of a literal what it stands for in a column of bytes or of arrays.
+///
+/// # Errors
+/// As [`typed`].
+pub fn read_as(value: &mut Expr, data_type: &arrow::datatypes::DataType) -> Result<()> {
+    let read = match (text(value), data_type) {
+        (Some(text), arrow::datatypes::DataType::Binary) => bytes(text)?,
+        (Some(text), arrow::datatypes::DataType::List(_)) => array(text)?,
+        _ => None,
+    };
+    if let Some(read) = read {
+        *value = read;
+    }
+    Ok(())
 }
 
 /// `\x00ff`.

@@ -18,8 +18,10 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SelectItem, SetExpr, TableAliasColumnDef,
-    TableFactor, Value, VisitMut, VisitorMut,
+    TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
 };
+
+pub use literals::read_as;
 
 use super::types::characters_max;
 use crate::error::{Error, Result};
@@ -106,30 +108,17 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
             return Err(Error::unsupported("`^` is a power in Postgres and an exclusive or of bits elsewhere")
                 .with_hint("write power(a, b), or (a | b) - (a & b)"));
         }
-        Expr::Cast { data_type, expr: value, kind, .. } => {
+        Expr::Cast { data_type, expr: value, .. } => {
             let length = characters_max(data_type);
             if let Some(other) = literals::typed(value, data_type)? {
-                *value = Box::new(other);
+                **value = other;
                 if matches!(data_type, DataType::Bytea) {
                     *expr = *value.clone();
                 }
             } else if let Some(length) = length {
                 *data_type = DataType::Text;
-                debug_assert!(matches!(
-                    kind,
-                    CastKind::Cast | CastKind::DoubleColon | CastKind::TryCast | CastKind::SafeCast
-                ));
                 *expr = call("left", vec![expr.clone(), number(length)]);
             }
-        }
-        Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("localtimestamp") => {
-            *expr = Expr::Cast {
-                kind: CastKind::Cast,
-                expr: Box::new(call("now", Vec::new())),
-                data_type: DataType::Timestamp(None, datafusion::sql::sqlparser::ast::TimezoneInfo::None),
-                array: false,
-                format: None,
-            };
         }
         Expr::Function(function) => {
             if let Some(other) = rewrite_function(function)? {
@@ -147,7 +136,9 @@ fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
         function.name = ObjectName::from(vec![Ident::new(ours)]);
         return Ok(None);
     }
-    let FunctionArguments::List(list) = &mut function.args else { return Ok(None) };
+    let FunctionArguments::List(list) = &mut function.args else {
+        return Ok((name == "localtimestamp").then(localtimestamp));
+    };
     let mut args = Vec::with_capacity(list.args.len());
     for arg in &mut list.args {
         let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg else { return Ok(None) };
@@ -165,6 +156,17 @@ fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
             Ok(Some(Expr::Nested(Box::new(remainder))))
         }
         _ => Ok(None),
+    }
+}
+
+/// The time without its zone.
+fn localtimestamp() -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(call("now", Vec::new())),
+        data_type: DataType::Timestamp(None, TimezoneInfo::None),
+        array: false,
+        format: None,
     }
 }
 
