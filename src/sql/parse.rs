@@ -304,6 +304,14 @@ mod tests {
     }
 
     #[test]
+    fn a_column_can_be_called_key() {
+        let Ok(Statement::CreateRelation(t)) = parse("create table t (key int primary key, index text)") else {
+            panic!("a table")
+        };
+        assert_eq!(t.columns.map(|c| c.len()), Some(2));
+    }
+
+    #[test]
     fn errors_have_a_place_and_a_candidate() {
         let error = parse("SELEC 1").expect_err("a slip");
         assert!(error.to_string().contains("did you mean `SELECT`?"), "{error}");

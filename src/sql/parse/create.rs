@@ -50,11 +50,13 @@ impl StatementParser<'_> {
         let columns = if self.parser.parser.consume_token(&Token::LParen) {
             let mut columns = Vec::new();
             loop {
+                // Other dialects begin an index with these words; here they are names of columns.
+                let is_column = ["KEY", "INDEX", "FULLTEXT", "SPATIAL"].contains(&self.peek_word(0).as_str());
                 let sql = &mut self.parser.parser;
-                if let Some(constraint) = sql.parse_optional_table_constraint()? {
-                    constraints.push(constraint);
-                } else {
-                    columns.push(sql.parse_column_def()?);
+                let constraint = if is_column { None } else { sql.parse_optional_table_constraint()? };
+                match constraint {
+                    Some(constraint) => constraints.push(constraint),
+                    None => columns.push(sql.parse_column_def()?),
                 }
                 if sql.consume_token(&Token::RParen) {
                     break;
