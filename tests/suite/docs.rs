@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use arrow::array::{Array, AsArray};
 use millstream::datafusion::functions_aggregate::all_default_aggregate_functions;
 use millstream::datafusion::functions_window::all_default_window_functions;
 use millstream::{Database, Error, Outcome};
@@ -90,36 +89,17 @@ fn first_line(error: &Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_string()
 }
 
-/// The operators of a query as a view, from the view down, each once.
+/// The operators of a query as a view, in alphabetical order.
 fn operators(db: &Database, query: &str) -> Result<Vec<String>, Error> {
-    let rows = db.query(&format!("EXPLAIN CREATE MATERIALIZED VIEW x AS {query}"))?;
-    let mut names: Vec<String> = Vec::new();
-    for batch in &rows.batches {
-        let lines = batch.column(0).as_string::<i32>();
-        names.extend((0..lines.len()).map(|row| operator(lines.value(row))));
-    }
-    let mut kept: Vec<String> = Vec::new();
-    for name in &names {
-        if !PLAIN.contains(&name.as_str()) && !kept.contains(name) {
-            kept.push(name.clone());
-        }
-    }
+    let circuit = db.query(&format!("EXPLAIN CREATE MATERIALIZED VIEW x AS {query}"))?;
+    let names = crate::embed_support::operators(&circuit);
+    let (plain, mut kept): (Vec<String>, Vec<String>) =
+        names.into_iter().partition(|name| PLAIN.contains(&name.as_str()));
     if kept.is_empty() {
         // What every view has is named where there is nothing else.
-        kept.extend(["Filter", "Project"].into_iter().filter(|p| names.iter().any(|n| n == p)).map(String::from));
+        kept.extend(plain.into_iter().filter(|name| name != "Input"));
     }
     Ok(kept)
-}
-
-/// The name of an operator without what it works on.
-fn operator(line: &str) -> String {
-    let line = line.trim_start();
-    if let Some(plain) = PLAIN.iter().find(|plain| line.starts_with(*plain)) {
-        return (*plain).to_string();
-    }
-    let end = [" by ", " on ", " over ", " of ", " where ", " skip ", " fetch ", ":", " ("];
-    let cut = end.iter().filter_map(|end| line.find(end)).min().unwrap_or(line.len());
-    line[..cut].to_string()
 }
 
 /// The page, line by line.

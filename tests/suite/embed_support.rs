@@ -1,5 +1,6 @@
 //! What the tests of the embedded database share: rows as text, small batches, copies, and children of this program.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,6 +74,18 @@ pub fn verify(db: &Database) {
         millstream::Outcome::Verified { rows, .. } => panic!("{:#?}", text(&rows.batches)),
         other => panic!("{other:?}"),
     }
+}
+
+/// The names of the operators of a circuit that EXPLAIN has printed, without what each works on.
+pub fn operators(circuit: &Rows) -> BTreeSet<String> {
+    let ends = [" by ", " on ", " over ", " of ", " where ", " skip ", " fetch ", ":", " ("];
+    let name = |line: &str| {
+        let line = line.split('|').next().unwrap_or_default().trim();
+        let plain = ["Input", "Filter", "Project"].into_iter().find(|plain| line.starts_with(plain));
+        let cut = ends.iter().filter_map(|end| line.find(end)).min().unwrap_or(line.len());
+        plain.unwrap_or(&line[..cut]).to_string()
+    };
+    text(&circuit.batches).iter().map(|line| name(line)).collect()
 }
 
 /// Columns of BIGINT.

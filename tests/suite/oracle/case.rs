@@ -50,6 +50,22 @@ pub enum Step {
     Reopen,
 }
 
+/// How large a random case is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// How deep queries nest at most.
+    pub depth_max: usize,
+    /// How many commits there are.
+    pub commits: (usize, usize),
+}
+
+impl Size {
+    /// What a test of every day bears.
+    pub const SMALL: Size = Size { depth_max: 2, commits: (14, 22) };
+    /// For the long run.
+    pub const LONG: Size = Size { depth_max: 4, commits: (20, 24) };
+}
+
 #[derive(Debug, Clone)]
 pub struct Case {
     pub relations: Vec<Relation>,
@@ -175,20 +191,20 @@ impl Change {
 
 impl Case {
     /// The case of a seed; `exotic`: with what has no incremental operator.
-    pub fn random(seed: u64, exotic: bool) -> Case {
+    pub fn random(seed: u64, exotic: bool, size: Size) -> Case {
         let mut random = Random::new(seed);
         let relations: Vec<Relation> = (0..random.between(2, 3)).map(|at| Relation::random(&mut random, at)).collect();
         let mut sources: Vec<Source> =
             relations.iter().map(|r| Source { name: r.name.clone(), columns: r.named() }).collect();
         let mut steps = Vec::new();
         let mut views = random.between(4, 7);
-        let mut commits = random.between(14, 22);
+        let mut commits = random.between(size.commits.0, size.commits.1);
         while views + commits > 0 {
             // Most views come early; one that comes late is filled from history.
             if views > 0 && (commits == 0 || random.percent(35)) {
                 views -= 1;
                 let fallible = random.percent(25);
-                let depth = random.between(0, 2);
+                let depth = random.between(0, size.depth_max);
                 let name = format!("view{views}");
                 if random.percent(8) {
                     // Nothing but another name for its input.

@@ -1,5 +1,7 @@
 //! Runs a case through the database's public interface and compares what it holds with the reference.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -9,6 +11,7 @@ use super::case::{Case, Change, Relation, Step};
 use super::reference::{Bag, Reference, bag, difference};
 use super::stock::{FLOATS, is_closed};
 use super::value::{Kind, batch};
+use crate::embed_support::operators;
 
 /// Bytes of a segment, so small that a case fills several.
 const SEGMENT_BYTES: u64 = 2048;
@@ -24,8 +27,14 @@ pub enum Way {
 }
 
 /// What a run came to when all was well.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
+    /// Views that were made.
+    pub views: usize,
+    /// Views with an operator that runs the batch plan.
+    pub recomputed: usize,
+    /// Views with each operator, by its name in EXPLAIN.
+    pub operators: BTreeMap<String, usize>,
     /// Comparisons of a view with its query.
     pub comparisons: usize,
     /// Comparisons in which both failed.
@@ -38,10 +47,24 @@ pub struct Tally {
 
 impl Tally {
     pub fn add(&mut self, other: Tally) {
+        self.views += other.views;
+        self.recomputed += other.recomputed;
+        other.operators.into_iter().for_each(|(name, count)| *self.operators.entry(name).or_default() += count);
         self.comparisons += other.comparisons;
         self.failures += other.failures;
         self.refused += other.refused;
         self.stock += other.stock;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { views, recomputed, refused, comparisons, failures, stock, operators } = self;
+        write!(
+            f,
+            "{views} views made ({recomputed} with Recompute), {refused} refused by both; {comparisons} comparisons "
+        )?;
+        write!(f, "({failures} of failures), {stock} with the batch engine as it comes; views with {operators:?}")
     }
 }
 
@@ -173,6 +196,7 @@ impl<'a> Run<'a> {
                 return Err(format!("view {name} was taken, and batch refused it: {error}\n  {sql}"));
             }
             (Ok(_), _) => {
+                self.count(name)?;
                 let heard = (way == Way::Stepwise).then(|| self.database().subscribe(name).ok()).flatten();
                 self.views.push(View {
                     name: name.into(),
@@ -195,6 +219,17 @@ impl<'a> Run<'a> {
                 self.reference.drop_view(name);
             }
         }
+        Ok(())
+    }
+
+    /// Counts a new view by its operators.
+    fn count(&mut self, name: &str) -> Result<(), String> {
+        let circuit = self.database().query(&format!("EXPLAIN {name}"));
+        let circuit = circuit.map_err(|e| format!("view {name} cannot be explained: {e}"))?;
+        let operators = operators(&circuit);
+        self.tally.views += 1;
+        self.tally.recomputed += usize::from(operators.contains("Recompute"));
+        operators.into_iter().for_each(|operator| *self.tally.operators.entry(operator).or_default() += 1);
         Ok(())
     }
 
