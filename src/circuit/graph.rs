@@ -4,13 +4,14 @@
 //! one: nodes that compute what a live node already computes are dropped in favour of it, the others move over
 //! with their state. Both have seen the same history, so it does not matter which of two equals is kept.
 
+mod print;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::datatypes::SchemaRef;
 
 use super::errors::ErrorSet;
-use super::explain::as_sql;
-use super::{ExplainLine, Facts, Operator, StateSize, Tick};
+use super::{Facts, Operator, StateSize, Tick};
 use crate::delta::Delta;
 use crate::error::{Error, Result, caught};
 
@@ -328,6 +329,12 @@ impl Circuit {
         self.nodes.keys().map(|id| self.node_bytes(*id)).sum()
     }
 
+    /// What all operators hold together.
+    pub fn state(&self) -> StateSize {
+        let states = self.nodes.values().filter_map(Node::state);
+        states.fold(StateSize::default(), |sum, of| StateSize { rows: sum.rows + of.rows, bytes: sum.bytes + of.bytes })
+    }
+
     /// Bytes of state in one operator.
     pub fn node_bytes(&self, id: NodeId) -> usize {
         self.node(id).state().map_or(0, |state| state.bytes)
@@ -336,32 +343,6 @@ impl Circuit {
     /// How many operators there are.
     pub fn operators(&self) -> usize {
         self.nodes.values().filter(|node| matches!(node.body, Body::Operator(_))).count()
-    }
-
-    /// The tree below a node, for `EXPLAIN`: parents before children. `name` gives the names of objects.
-    pub fn explain(&self, root: NodeId, name: &dyn Fn(u32) -> String) -> Vec<ExplainLine> {
-        let mut lines = Vec::new();
-        self.explain_into(root, 0, name, &mut lines);
-        lines
-    }
-
-    fn explain_into(&self, id: NodeId, depth: usize, name: &dyn Fn(u32) -> String, lines: &mut Vec<ExplainLine>) {
-        let node = self.node(id);
-        let text = match (&node.body, &node.key) {
-            (Body::Operator(operator), _) => as_sql(&operator.to_string()),
-            (Body::Input(_), NodeKey::Object(object)) => format!("Input {}", name(*object)),
-            (Body::Input(_), NodeKey::Operator(identity, _)) => identity.clone(),
-        };
-        lines.push(ExplainLine {
-            depth,
-            text,
-            facts: node.facts.describe(&self.schema(id)),
-            state: node.state(),
-            shared: node.users > 1,
-        });
-        for input in &node.inputs {
-            self.explain_into(*input, depth + 1, name, lines);
-        }
     }
 
     fn node(&self, id: NodeId) -> &Node {

@@ -62,7 +62,16 @@ pub trait Operator: Display + Send {
     fn state(&self) -> Option<StateSize> {
         None
     }
+
+    /// The circuit that the operator runs within itself, and the node that it reads there. An input of that circuit
+    /// is called by the place of the operator's input that it stands for, or [`OWN_ROWS`].
+    fn inside(&self) -> Option<(&Circuit, NodeId)> {
+        None
+    }
 }
+
+/// In an operator's own circuit, the input for the rows that the operator itself puts in.
+pub const OWN_ROWS: u32 = u32::MAX;
 
 /// How much an operator holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
