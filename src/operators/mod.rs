@@ -6,6 +6,7 @@
 //! | [`aggregate`] | per touched group, `-old +new` |
 //! | [`join`] | `d(L*R) = dL*R' + L*dR` |
 //! | [`topk`] | what moves over the edge of the window |
+//! | [`recursion`] | `W(r+1) = Q(W(r))`, each round by the change of the one before |
 //! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
 pub mod aggregate;
@@ -16,6 +17,7 @@ pub mod filter;
 pub mod join;
 pub mod project;
 pub mod recompute;
+pub mod recursion;
 pub mod slot;
 pub mod topk;
 pub mod union;
