@@ -83,9 +83,10 @@ const WINDOW_FUNCTIONS: [&str; 9] =
     ["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value"];
 
 /// Texts that begin like this, and what is said instead of them.
-const WHOLE: [(&str, &str); 3] = [
+const WHOLE: [(&str, &str); 4] = [
     ("Divide by zero error", "division by zero"),
     ("Column count doesn't match insert query", WRONG_WIDTH),
+    ("Multiple recursive references to the same CTE", "a recursive query reads itself more than once"),
     ("UNION queries have different number of columns", "the queries of a UNION have different numbers of columns"),
 ];
 

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
 };
 
 use super::functions::is_order_sensitive;
+use super::recursive::recursive;
 use super::total_order::TotalOrder;
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written, before any optimisation.
@@ -89,6 +90,7 @@ fn compare_by_fields(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let plan = if changed { Window::try_new(expr, window.input)? } else { window };
             Ok(Transformed::new_transformed(LogicalPlan::Window(plan), changed))
         }
+        LogicalPlan::RecursiveQuery(query) => recursive(query),
         other => Ok(Transformed::no(other)),
     }
 }
@@ -118,6 +120,7 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         LogicalPlan::Aggregate(aggregate) => rewrite_aggregate(aggregate),
         LogicalPlan::Window(window) => rewrite_window(window),
+        LogicalPlan::RecursiveQuery(query) => recursive(query),
         other => Ok(Transformed::no(other)),
     }
 }

@@ -10,6 +10,8 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
+use super::round_limit::LimitRounds;
+
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
 /// Rules that we do without.
@@ -34,9 +36,10 @@ pub fn rules() -> Vec<Rule> {
 /// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.
 const UNPROVEN: &str = "SanityCheckPlan";
 
-/// The batch engine's rules for physical plans, without the one that refuses right plans.
+/// The batch engine's rules for physical plans, without the one that refuses right plans, and with a limit of rounds.
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != UNPROVEN).collect()
+    let rules = PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != UNPROVEN);
+    rules.chain([Arc::new(LimitRounds) as _]).collect()
 }
 
 /// Whether a group expression has the group of all rows among its sets.
