@@ -29,7 +29,14 @@ impl VisitorMut for Queries {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        let Query { body, order_by, .. } = query;
+        let Query { with, body, order_by, .. } = query;
+        // The columns of a list in parentheses, and those of the further SELECTs of a UNION, are called otherwise.
+        for cte in with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            if let (false, Some(select)) = (cte.alias.columns.is_empty(), first_select(&mut cte.query.body)) {
+                tell_unseen_apart(select);
+            }
+        }
+        further_selects(body, tell_unseen_apart);
         if let Some(select) = first_select(body) {
             // `FROM t` alone means all of it.
             if select.projection.is_empty() && select.flavor == SelectFlavor::FromFirstNoSelect {
@@ -53,6 +60,28 @@ fn first_select(body: &mut SetExpr) -> Option<&mut Select> {
         SetExpr::SetOperation { left, .. } => first_select(left),
         // A query in parentheses is visited by itself.
         _ => None,
+    }
+}
+
+/// The SELECTs of a UNION but the first.
+fn further_selects(body: &mut SetExpr, mut see: impl FnMut(&mut Select)) {
+    let mut body = body;
+    while let SetExpr::SetOperation { left, right, .. } = body {
+        if let Some(select) = first_select(right) {
+            see(select);
+        }
+        body = left;
+    }
+}
+
+/// Gives columns of one name different ones, where nobody sees their names.
+fn tell_unseen_apart(select: &mut Select) {
+    let names: Option<Vec<String>> = select.projection.iter().map(name_of).collect();
+    let Some(mut names) = names else { return };
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        let text = select.to_string();
+        tell_select_apart(select, &text);
     }
 }
 
@@ -83,8 +112,11 @@ fn refer_to_name(key: &mut Expr, projection: &[SelectItem]) {
 pub fn tell_apart(query: &mut Query) -> HashMap<String, String> {
     // A name that is nowhere in the query cannot be meant by it.
     let text = query.to_string();
+    first_select(&mut query.body).map_or_else(HashMap::new, |select| tell_select_apart(select, &text))
+}
+
+fn tell_select_apart(select: &mut Select, text: &str) -> HashMap<String, String> {
     let (mut shown, mut seen) = (HashMap::new(), HashSet::new());
-    let Some(select) = first_select(&mut query.body) else { return shown };
     let has_wildcard = select.projection.iter().any(|item| name_of(item).is_none());
     for item in &mut select.projection {
         let Some(name) = name_of(item) else { continue };
@@ -167,6 +199,11 @@ mod tests {
         assert_eq!(
             named("WITH c AS (SELECT -a FROM t) SELECT * FROM (SELECT 'x' FROM c)"),
             r#"WITH c AS (SELECT -a AS "-a" FROM t) SELECT * FROM (SELECT 'x' AS "'x'" FROM c)"#
+        );
+        assert_eq!(
+            named("WITH RECURSIVE c(m, n) AS (SELECT 1, 1 UNION SELECT n, n FROM c) SELECT m, n FROM c"),
+            "WITH RECURSIVE c (m, n) AS (SELECT 1 AS \"1\", 1 AS \"1:2\" UNION SELECT n, n AS \"n:2\" FROM c) \
+             SELECT m, n FROM c"
         );
         assert_eq!(named("SELECT unnest(a), unnest(b)[1] FROM t"), "SELECT unnest(a), unnest(b)[1] FROM t");
         let mut query = Parser::new(&GenericDialect).try_with_sql("SELECT x, T.X, 1, 1 FROM t").unwrap();
