@@ -8,6 +8,8 @@ mod join;
 mod limit;
 mod linear;
 mod recompute;
+mod recursion;
+mod rounds;
 
 use std::sync::Arc;
 
@@ -70,13 +72,15 @@ impl TableProvider for InputTable {
 /// # Errors
 /// When the plan calls a volatile function or is larger than a view may be.
 pub fn lower(plan: &LogicalPlan, circuit: &mut Circuit, session: &SessionState) -> Result<NodeId> {
-    Lowering { circuit, session, nodes: 0 }.plan(plan)
+    Lowering { circuit, session, nodes: 0, recomputes: 0 }.plan(plan)
 }
 
 struct Lowering<'a> {
     circuit: &'a mut Circuit,
     session: &'a SessionState,
     nodes: usize,
+    /// Nodes that became [`Recompute`](crate::operators::recompute).
+    recomputes: usize,
 }
 
 impl Lowering<'_> {
@@ -96,6 +100,7 @@ impl Lowering<'_> {
             LogicalPlan::Join(join) if join.join_type == JoinType::Inner => self.inner_join(join)?,
             LogicalPlan::Sort(sort) => self.sort(sort)?,
             LogicalPlan::Limit(limit) => self.limit(limit)?,
+            LogicalPlan::RecursiveQuery(query) => self.recursion(query)?,
             other => match TotalOrder::of(other) {
                 // Says nothing about a bag of rows; a node that depends on it has taken it along.
                 Some(order) => Some(self.plan(order.input())?),

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, TableReference};
+use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, RecursiveQuery};
 
 use super::{InputTable, Lowering, output};
 use crate::circuit::{Facts, NodeId, NodeSpec};
@@ -17,6 +18,7 @@ use crate::sql::total_order::TotalOrder;
 
 impl Lowering<'_> {
     pub(super) fn recompute(&mut self, plan: &LogicalPlan) -> Result<NodeId> {
+        self.recomputes += 1;
         let mut cut = Cut { inputs: Vec::new(), slots: Vec::new(), lowering: self };
         let body = if needs_whole_tree(plan) { cut.leaves(plan)? } else { cut.children(plan)? };
         let (inputs, slots) = (cut.inputs, cut.slots);
@@ -80,6 +82,13 @@ fn uses_time(plan: &LogicalPlan) -> Result<bool> {
     failed.map_or(Ok(found), Err)
 }
 
+fn nullable_columns(schema: &DFSchema) -> datafusion::common::Result<DFSchema> {
+    let nullable = |(qualifier, field): (Option<&TableReference>, &Arc<Field>)| {
+        (qualifier.cloned(), Arc::new(field.as_ref().clone().with_nullable(true)))
+    };
+    DFSchema::new_with_metadata(schema.iter().map(nullable).collect(), schema.metadata().clone())
+}
+
 /// Cuts inputs off a plan, putting a slot in the place of each.
 struct Cut<'a, 'b> {
     inputs: Vec<NodeId>,
@@ -118,8 +127,17 @@ impl Cut<'_, '_> {
     fn leaves(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
         let mut failed = None;
         let body = plan.clone().transform_up_with_subqueries(|node| {
-            let LogicalPlan::TableScan(scan) = &node else {
-                return Ok(Transformed::no(node));
+            let scan = match &node {
+                LogicalPlan::TableScan(scan) => scan,
+                // Its columns come from slots, which may hold NULL.
+                LogicalPlan::RecursiveQuery(query) => {
+                    let schema = Arc::new(nullable_columns(&query.schema)?);
+                    return Ok(Transformed::yes(LogicalPlan::RecursiveQuery(RecursiveQuery {
+                        schema,
+                        ..query.clone()
+                    })));
+                }
+                _ => return Ok(Transformed::no(node)),
             };
             if source_as_provider(&scan.source)?.downcast_ref::<InputTable>().is_none() {
                 return Ok(Transformed::no(node));
