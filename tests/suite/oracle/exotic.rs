@@ -6,7 +6,7 @@ use super::value::Kind;
 impl Queries<'_> {
     /// A query with at least one construct that is recomputed.
     pub fn exotic_query(&mut self, depth: usize) -> Query {
-        match self.random.below(13) {
+        match self.random.below(12) {
             0..2 => self.outer_join(depth),
             2 => self.membership(depth),
             3 => self.existence(depth),
@@ -15,8 +15,7 @@ impl Queries<'_> {
             7 => self.scalar_subquery(depth),
             8 => self.collecting(depth),
             9 => self.grouping_sets(depth),
-            10 => self.recursive(),
-            11 => self.limit_or_distinct_on(depth),
+            10 => self.limit_or_distinct_on(depth),
             _ => self.unnest(depth),
         }
     }
@@ -151,18 +150,6 @@ impl Queries<'_> {
         };
         let sql = format!("SELECT {} AS c0, {} AS c1, {call} AS c2 FROM {} GROUP BY {sets}", a.name, b.name, from.sql);
         Query { sql, kinds: vec![a.kind, b.kind, kind] }
-    }
-
-    fn recursive(&mut self) -> Query {
-        let from = self.one(0);
-        let start = self.expressions(&from.columns).of(Kind::Int, 0);
-        let name = self.name();
-        let sql = format!(
-            "WITH RECURSIVE {name} AS (SELECT CAST({start} AS BIGINT) % 5 AS c0, 1 AS c1 FROM {} \
-             UNION ALL SELECT c0 + 1 AS c0, c1 + 1 AS c1 FROM {name} WHERE c1 < 4) SELECT c0, c1 FROM {name}",
-            from.sql
-        );
-        Query { sql, kinds: vec![Kind::Int, Kind::Int] }
     }
 
     fn limit_or_distinct_on(&mut self, depth: usize) -> Query {

@@ -15,6 +15,7 @@ mod expression;
 mod long;
 mod query;
 mod random;
+mod recursive;
 mod reference;
 mod regressions;
 mod run;

@@ -42,7 +42,7 @@ impl Queries<'_> {
         if self.exotic && !self.fallible && self.random.percent(60) {
             return self.exotic_query(depth);
         }
-        match self.random.below(12) {
+        match self.random.below(13) {
             0..2 => self.select(depth),
             2..6 => self.aggregate(depth),
             6 => self.global_aggregate(depth),
@@ -50,6 +50,7 @@ impl Queries<'_> {
             8 => self.union_all(depth),
             9 => self.top(depth),
             10 => self.with(depth),
+            11 => self.recursive(depth),
             _ if self.fallible => self.aggregate(depth),
             _ => self.join_of_aggregates(depth),
         }

@@ -36,7 +36,7 @@ const OPEN: [&str; 16] = [
 ];
 
 /// What rounds floats, or takes NaN and the two zeros in another order than ours.
-const OPEN_FOR_FLOATS: [&str; 3] = ["sum(", "min(", "max("];
+const OPEN_FOR_FLOATS: [&str; 4] = ["sum(", "min(", "max(", "RECURSIVE"];
 
 /// What makes floats of other numbers.
 pub const FLOATS: [&str; 3] = ["AS DOUBLE", "AS REAL", "sqrt("];
