@@ -78,7 +78,7 @@ pub struct Recursion {
 }
 
 enum Rows {
-    Distinct(Distinct),
+    Distinct(Box<Distinct>),
     All(All),
 }
 
@@ -107,7 +107,7 @@ impl Recursion {
         let inputs = step.inputs().into_iter().filter(|(object, _)| *object != OWN_ROWS);
         let others = inputs.map(|(object, node)| (object as usize, node)).collect();
         let rows = match is_distinct {
-            true => Rows::Distinct(Distinct::new(schema.clone())?),
+            true => Rows::Distinct(Box::new(Distinct::new(schema.clone())?)),
             false => Rows::All(All::new(rounds_max)),
         };
         let (past, failure, started) = (0, None, false);
