@@ -140,7 +140,7 @@ pub fn repeated(query: &Query) -> Option<String> {
 }
 
 /// What a column is called; nothing for a wildcard.
-fn name_of(item: &SelectItem) -> Option<String> {
+pub fn name_of(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(normalize(alias)),
         SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(normalize(name)),

@@ -4,6 +4,7 @@
 //! first words: `CREATE STREAM`, `SUBSCRIBE`, `VERIFY`, `CHECKPOINT`, and it takes the parts of `CREATE TABLE` and
 //! `CREATE VIEW` that Millstream gives a meaning of its own.
 
+mod change;
 mod create;
 
 use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
@@ -12,6 +13,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+use self::change::{is_change, take_insert_alias};
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
 use super::statement::{Explain, Show, Statement};
@@ -37,7 +39,8 @@ pub fn parse(text: &str) -> Result<Statement> {
         )));
     }
     let dialect = GenericDialect;
-    let mut parser = StatementParser { text, parser: df_parser(text, &dialect)? };
+    let (parser, insert_alias) = df_parser(text, &dialect)?;
+    let mut parser = StatementParser { text, parser, insert_alias };
     let statement = parser.statement().map_err(|e| suggest(e, text))?;
     let sql = &mut parser.parser.parser;
     while sql.consume_token(&Token::SemiColon) {}
@@ -72,10 +75,11 @@ pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
 /// When the text is not one expression.
 pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     let dialect = GenericDialect;
-    Ok(df_parser(text, &dialect)?.parser.parse_expr()?)
+    Ok(df_parser(text, &dialect)?.0.parser.parse_expr()?)
 }
 
-fn df_parser<'a>(text: &str, dialect: &'a GenericDialect) -> Result<DFParser<'a>> {
+/// A parser of the text, and what `INSERT INTO t AS name` calls its table, which the dialect does not read.
+fn df_parser<'a>(text: &str, dialect: &'a GenericDialect) -> Result<(DFParser<'a>, Option<ast::Ident>)> {
     let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
     for token in &mut tokens {
         // The dialect takes the operator for the place of a parameter.
@@ -83,12 +87,15 @@ fn df_parser<'a>(text: &str, dialect: &'a GenericDialect) -> Result<DFParser<'a>
             token.token = Token::Question;
         }
     }
-    Ok(DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?)
+    let alias = take_insert_alias(&mut tokens);
+    let parser = DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?;
+    Ok((parser, alias))
 }
 
 struct StatementParser<'a> {
     text: &'a str,
     parser: DFParser<'a>,
+    insert_alias: Option<ast::Ident>,
 }
 
 impl StatementParser<'_> {
@@ -138,6 +145,11 @@ impl StatementParser<'_> {
                 Ok(Statement::Describe(self.name()?))
             }
             ("EXPLAIN", _) => self.explain(),
+            ("MERGE", _) => self.merge(),
+            ("WITH", _) => match self.with_merge()? {
+                Some(merge) => Ok(merge),
+                None => self.other(),
+            },
             _ => self.other(),
         }
     }
@@ -152,6 +164,7 @@ impl StatementParser<'_> {
         let place = self.place();
         match self.parser.parse_statement()? {
             DfStatement::Statement(statement) => match *statement {
+                ast::Statement::Query(query) if is_change(&query) => self.change(ast::Statement::Query(query)),
                 ast::Statement::Query(query) => {
                     refuse_ignored(&query)?;
                     Ok(Statement::Query(query))
@@ -159,10 +172,10 @@ impl StatementParser<'_> {
                 ast::Statement::StartTransaction { .. } => Ok(Statement::Begin),
                 ast::Statement::Commit { .. } => Ok(Statement::Commit),
                 ast::Statement::Rollback { savepoint: None, .. } => Ok(Statement::Rollback),
-                change @ (ast::Statement::Insert(_) | ast::Statement::Update { .. } | ast::Statement::Delete(_)) => {
-                    refuse_ignored(&change)?;
-                    Ok(Statement::Change(Box::new(change)))
-                }
+                change @ (ast::Statement::Insert(_)
+                | ast::Statement::Update { .. }
+                | ast::Statement::Delete(_)
+                | ast::Statement::Truncate(_)) => self.change(change),
                 _ => {
                     Err(Error::unsupported(format!("{first} is not a statement of Millstream")).with_place(Some(place)))
                 }
@@ -198,7 +211,7 @@ impl StatementParser<'_> {
                 self.words(1);
                 Ok(Statement::Explain(Explain::View(self.name()?)))
             }
-            (word @ ("INSERT" | "UPDATE" | "DELETE" | "COPY" | "DROP"), _) => {
+            (word @ ("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" | "COPY" | "DROP"), _) => {
                 Err(Error::unsupported(format!("EXPLAIN takes a query or a view, not {word}"))
                     .with_place(Some(self.place())))
             }

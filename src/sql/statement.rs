@@ -14,7 +14,7 @@ pub enum Statement {
     CreateView(CreateView),
     /// `DROP STREAM | TABLE | VIEW | MATERIALIZED VIEW`.
     Drop(Drop),
-    /// `INSERT`, `UPDATE` or `DELETE`.
+    /// `INSERT`, `UPDATE`, `DELETE`, `MERGE` or `TRUNCATE`; a query where WITH stands before it.
     Change(Box<ast::Statement>),
     /// `BEGIN`.
     Begin,
