@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
 use crossbeam_channel::Receiver;
 use datafusion::execution::session_state::SessionState;
 
@@ -114,8 +115,10 @@ impl Core {
     fn serve(&mut self, request: Request, group: &mut Group) {
         match request {
             Request::Commit(..) | Request::Close(_) => unreachable!("taken by the loop"),
-            Request::Evaluate { reads, evaluate, reply } => {
-                match self.snapshot(&reads).and_then(|snapshot| caught(PLANNING, || evaluate(&snapshot))) {
+            Request::Evaluate { reads, keys, evaluate, reply } => {
+                let found = keys.map(|(table, keys)| self.with_keys(table, &keys)).transpose();
+                let state = found.and_then(|found| Ok((self.snapshot(&reads)?, found)));
+                match state.and_then(|(snapshot, found)| caught(PLANNING, || evaluate(&snapshot, found))) {
                     Ok(commit) => self.admit(group, commit, reply),
                     Err(error) => reply.send(Err(error)),
                 }
@@ -167,6 +170,12 @@ impl Core {
             rows,
             history: self.store.history(self.tick.offset),
         }))
+    }
+
+    /// The rows of a table that have one of these primary keys.
+    fn with_keys(&self, table: u32, keys: &RecordBatch) -> Result<RecordBatch> {
+        let gone = || Error::input("the table was dropped meanwhile");
+        self.tables.get(&table).ok_or_else(gone)?.with_keys(keys)
     }
 
     fn subscribe(&mut self, id: u32, capacity: usize) -> Result<Feed> {

@@ -7,48 +7,18 @@
 //! arrays are read as Postgres reads them.
 
 use arrow::datatypes::DataType;
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::catalog::Object;
 use crate::error::{Error, Result, list};
-use crate::sql::parse::{normalize, parse_expression};
+use crate::sql::parse::parse_expression;
 use crate::sql::postgres::read_as;
 
-/// Rewrites the values that a statement gives to columns of its target.
+/// Refuses a row of VALUES, by its number, that has too many values or too few.
 ///
 /// # Errors
-/// When a row of VALUES has too many values or too few, or a default cannot be parsed, which would be a bug.
-pub fn fit_values(statement: &mut ast::Statement, target: &Object) -> Result<()> {
-    match statement {
-        ast::Statement::Insert(insert) => {
-            let fields = target.schema.fields();
-            let columns: Vec<Option<usize>> = match insert.columns.is_empty() {
-                true => (0..fields.len()).map(Some).collect(),
-                false => insert.columns.iter().map(|name| column(target, name)).collect(),
-            };
-            let Some(ast::SetExpr::Values(values)) = insert.source.as_mut().map(|query| query.body.as_mut()) else {
-                return Ok(());
-            };
-            for (number, row) in values.rows.iter_mut().enumerate() {
-                check_width(row.content.len(), columns.len(), number + 1, target)?;
-                for (expr, column) in row.content.iter_mut().zip(&columns) {
-                    fit(expr, target, *column)?;
-                }
-            }
-        }
-        ast::Statement::Update(update) => {
-            for assignment in &mut update.assignments {
-                if let ast::AssignmentTarget::ColumnName(name) = &assignment.target {
-                    fit(&mut assignment.value, target, column(target, name))?;
-                }
-            }
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn check_width(found: usize, wanted: usize, row: usize, target: &Object) -> Result<()> {
+/// As it says; the names of the columns are the hint.
+pub fn check_width(found: usize, wanted: usize, row: usize, target: &Object) -> Result<()> {
     if found == wanted {
         return Ok(());
     }
@@ -58,12 +28,11 @@ fn check_width(found: usize, wanted: usize, row: usize, target: &Object) -> Resu
     Err(Error::input(message).with_hint(format!("its columns are {}", list(&names))))
 }
 
-fn column(target: &Object, name: &ast::ObjectName) -> Option<usize> {
-    let name = normalize(name.0.last()?.as_ident()?);
-    target.schema.index_of(&name).ok()
-}
-
-fn fit(expr: &mut ast::Expr, target: &Object, column: Option<usize>) -> Result<()> {
+/// Rewrites a value that a statement gives to a column of its target.
+///
+/// # Errors
+/// When a default cannot be parsed, which would be a bug.
+pub fn fit(expr: &mut ast::Expr, target: &Object, column: Option<usize>) -> Result<()> {
     let Some(column) = column else { return Ok(()) };
     if is_default(expr) {
         *expr = match target.defaults.get(column).cloned().flatten() {
@@ -90,7 +59,8 @@ fn as_text(expr: &mut ast::Expr) {
         expr => digits(expr).map(str::to_string),
     };
     if let Some(text) = text {
-        *expr = ast::Expr::value(ast::Value::SingleQuotedString(text));
+        let span = expr.span();
+        *expr = ast::Expr::Value(ast::Value::SingleQuotedString(text).with_span(span));
     }
 }
 

@@ -50,6 +50,16 @@ pub fn object_rows(snapshot: &Snapshot, object: &Object, batching: Batching) -> 
     Ok(Arc::new(Chunks { schema: rows.schema.clone(), batches, key: primary_key(object) }))
 }
 
+/// Rows that a statement has at hand.
+pub fn rows_of(
+    schema: &SchemaRef,
+    batches: impl IntoIterator<Item = RecordBatch>,
+    batching: Batching,
+) -> Arc<dyn TableProvider> {
+    let batches = batches.into_iter().flat_map(|batch| cut(batch, batching)).collect();
+    Arc::new(Chunks { schema: schema.clone(), batches, key: None })
+}
+
 /// The primary key, for the planner: batch plans and views must be given the same.
 pub fn primary_key(object: &Object) -> Option<Constraints> {
     (!object.key.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(object.key.clone())]))
@@ -129,56 +139,4 @@ impl PartitionStream for Events {
         });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }
-}
-
-/// A name with its columns, to be described or inserted into.
-#[derive(Debug)]
-struct Description {
-    object: Arc<Object>,
-    defaults: Vec<(String, Expr)>,
-    rows: Option<Arc<dyn TableProvider>>,
-}
-
-#[async_trait]
-impl TableProvider for Description {
-    fn schema(&self) -> SchemaRef {
-        self.object.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        match self.object.kind {
-            Kind::Stream | Kind::Table => TableType::Base,
-            Kind::View | Kind::MaterializedView => TableType::View,
-        }
-    }
-
-    fn get_table_definition(&self) -> Option<&str> {
-        Some(&self.object.sql)
-    }
-
-    fn get_column_default(&self, column: &str) -> Option<&Expr> {
-        self.defaults.iter().find(|(name, _)| name == column).map(|(_, expr)| expr)
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        match &self.rows {
-            Some(rows) => rows.scan(session, projection, filters, limit).await,
-            None => Err(Error::Internal(format!("`{}` was run without its rows", self.object.name)).into()),
-        }
-    }
-}
-
-/// A target of INSERT: its columns and what they hold when nothing is given; its rows, where the query reads them.
-pub fn target(
-    object: Arc<Object>,
-    defaults: Vec<(String, Expr)>,
-    rows: Option<Arc<dyn TableProvider>>,
-) -> Arc<dyn TableProvider> {
-    Arc::new(Description { object, defaults, rows })
 }

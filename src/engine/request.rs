@@ -84,8 +84,8 @@ pub struct Commit {
     pub unless_changed: Option<(u64, Vec<u32>)>,
 }
 
-/// Computes a commit from the state right before it.
-pub type Evaluate = Box<dyn FnOnce(&Arc<Snapshot>) -> Result<Commit> + Send>;
+/// Computes a commit from the state right before it, and the rows that were looked up in it.
+pub type Evaluate = Box<dyn FnOnce(&Arc<Snapshot>, Option<RecordBatch>) -> Result<Commit> + Send>;
 /// Computes DDL from the catalog right before it.
 pub type Define = Box<dyn FnOnce(&Arc<Catalog>) -> Result<Vec<Ddl>> + Send>;
 
@@ -97,6 +97,8 @@ pub enum Request {
     Evaluate {
         /// The tables and views that it reads.
         reads: Vec<u32>,
+        /// A table, and the primary keys of the rows of it that are looked up.
+        keys: Option<(u32, RecordBatch)>,
         /// The computation.
         evaluate: Evaluate,
         /// Gets the commit.

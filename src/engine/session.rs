@@ -12,11 +12,11 @@ use super::catalog::Catalog;
 use super::clock::now;
 use super::core::{PLANNING, ask};
 use super::database::Database;
-use super::dml::{self, Dml};
+use super::dml::{Dml, Wants};
 use super::names::{self, RowNames};
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
-use super::request::{Commit, Request};
+use super::request::{Commit, Evaluate, Request};
 use super::snapshot::Snapshot;
 use super::subscribe::Subscription;
 use super::transaction::Transaction;
@@ -34,7 +34,7 @@ use crate::sql::statement::{Explain, Statement};
 /// What a statement came to.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Rows, of a query or a listing.
+    /// Rows, of a query, a listing, or a statement with RETURNING.
     Rows(Rows),
     /// Done; the tag says what, such as `INSERT 3`.
     Done {
@@ -216,34 +216,45 @@ impl Session {
     fn change(&mut self, statement: ast::Statement) -> Result<Outcome> {
         self.database.writable()?;
         let catalog = self.catalog();
-        let dml = Dml::new(&catalog, statement)?;
+        let mut dml = Dml::new(&catalog, statement)?;
         let verb = dml.verb;
-        let reads = dml::reads(&catalog, &dml)?;
         let runner = self.runner();
         if let Some(transaction) = &mut self.transaction {
-            let snapshot = transaction.snapshot(&self.database, &reads)?;
-            let change = dml.evaluate(&runner, &snapshot)?;
-            let rows = transaction.add(change)?;
-            return Ok(Outcome::done(format!("{verb} {rows}")));
+            let wants = if dml.depends_on_target() { Wants::Everything } else { Wants::Nothing };
+            let snapshot = transaction.snapshot(&self.database, &dml.reads(&catalog, &wants))?;
+            let done = dml.evaluate(&runner, &snapshot, None)?;
+            transaction.add(done.changes)?;
+            return Ok(changed(verb, done.rows, done.returned));
         }
+        let wants = dml.wants(&runner, &catalog)?;
+        let reads = dml.reads(&catalog, &wants);
         let engine = &self.database.inner().engine;
-        let committed = if dml.depends_on_target() {
-            let evaluate = Box::new(move |snapshot: &Arc<Snapshot>| {
-                Ok(Commit { changes: vec![dml.evaluate(&runner, snapshot)?], ..Commit::default() })
-            });
-            ask(engine, |reply| Request::Evaluate { reads, evaluate, reply }).wait()?
-        } else {
+        if let Wants::Nothing = wants {
             let snapshot = if reads.is_empty() {
                 super::constraint::empty_snapshot(catalog, now())
             } else {
                 ask(engine, |reply| Request::Snapshot(reads, reply)).wait()?
             };
-            let change = dml.evaluate(&runner, &snapshot)?;
-            self.database.commit(Commit { changes: vec![change], ..Commit::default() }).wait()?
+            let done = dml.evaluate(&runner, &snapshot, None)?;
+            self.database.commit(Commit { changes: done.changes, ..Commit::default() }).wait()?;
+            return Ok(changed(verb, done.rows, done.returned));
+        }
+        let keys = match wants {
+            Wants::Keys(keys) => Some((dml.target(), keys)),
+            _ => None,
         };
-        // An update is a row before and a row after.
-        let rows = if verb == "UPDATE" { committed.rows / 2 } else { committed.rows };
-        Ok(Outcome::done(format!("{verb} {rows}")))
+        // What RETURNING gives is shown when the commit is durable.
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let evaluate: Evaluate = Box::new(move |snapshot, found| {
+            let done = dml.evaluate(&runner, snapshot, found)?;
+            // The asker waits for the commit and has not gone.
+            let _ = sender.send((done.rows, done.returned));
+            Ok(Commit { changes: done.changes, ..Commit::default() })
+        });
+        ask(engine, |reply| Request::Evaluate { reads, keys, evaluate, reply }).wait()?;
+        let (rows, returned) =
+            receiver.try_recv().map_err(|_| Error::Internal(format!("{verb} was committed and not evaluated")))?;
+        Ok(changed(verb, rows, returned))
     }
 
     fn begin(&mut self) -> Result<Outcome> {
@@ -295,6 +306,14 @@ impl Session {
                 show::lines(&self.runner().collect(plan)?).map(Outcome::Rows)
             }
         }
+    }
+}
+
+/// What a statement that changes rows came to.
+fn changed(verb: &str, rows: usize, returned: Option<Rows>) -> Outcome {
+    match returned {
+        Some(rows) => Outcome::Rows(rows),
+        None => Outcome::done(format!("{verb} {rows}")),
     }
 }
 

@@ -73,22 +73,19 @@ impl Table {
         self.rows.apply(delta)
     }
 
+    /// The rows that have one of these primary keys.
+    ///
+    /// # Errors
+    /// As [`RowSet::gather`].
+    pub fn with_keys(&self, keys: &RecordBatch) -> Result<RecordBatch> {
+        let mut ids = self.present(keys.columns(), keys.num_rows())?;
+        ids.sort_unstable();
+        ids.dedup();
+        self.rows.gather(&ids)
+    }
+
     fn upsert(&self, batch: &RecordBatch) -> Result<Delta> {
-        let keys = self.keys(batch);
-        // Of several rows with one key in a statement, the last one stays.
-        let mut index = KeyIndex::new(&types(&keys), Zeros::Folded)?;
-        let mut ids = Vec::new();
-        index.intern(&keys, batch.num_rows(), &mut ids)?;
-        let mut last: Vec<u32> = Vec::new();
-        for (row, id) in ids.iter().enumerate() {
-            let id = *id as usize;
-            if id >= last.len() {
-                last.resize(id + 1, 0);
-            }
-            last[id] = row as u32;
-        }
-        last.sort_unstable();
-        let new = Delta::insert(batch.clone()).take(&last)?;
+        let new = Delta::insert(batch.clone()).take(&last_of_each_key(&self.object.key, batch)?)?;
         let old = self.present(&self.keys(&new.batch), new.len())?;
         let old = Delta::insert(self.rows.gather(&old)?).negate();
         consolidate(&Delta::concat(self.rows.schema(), [&old, &new])?)
@@ -145,6 +142,30 @@ impl Table {
     fn keys(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
         self.object.key.iter().map(|k| batch.column(*k).clone()).collect()
     }
+}
+
+/// The rows of a statement that stay: of several with one key, the last one.
+///
+/// # Errors
+/// When the key is of a type that cannot be kept.
+pub fn last_of_each_key(key: &[usize], batch: &RecordBatch) -> Result<Vec<u32>> {
+    if key.is_empty() {
+        return Ok((0..batch.num_rows() as u32).collect());
+    }
+    let keys: Vec<ArrayRef> = key.iter().map(|at| batch.column(*at).clone()).collect();
+    let mut index = KeyIndex::new(&types(&keys), Zeros::Folded)?;
+    let mut ids = Vec::new();
+    index.intern(&keys, batch.num_rows(), &mut ids)?;
+    let mut last: Vec<u32> = Vec::new();
+    for (row, id) in ids.iter().enumerate() {
+        let id = *id as usize;
+        if id >= last.len() {
+            last.resize(id + 1, 0);
+        }
+        last[id] = row as u32;
+    }
+    last.sort_unstable();
+    Ok(last)
 }
 
 fn types(keys: &[ArrayRef]) -> Vec<arrow::datatypes::DataType> {

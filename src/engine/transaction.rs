@@ -13,7 +13,7 @@ use super::core::ask;
 use super::database::Database;
 use super::request::{Change, Commit, Request};
 use super::snapshot::{Rows, Snapshot};
-use super::table::{Table, TableChange};
+use super::table::Table;
 use crate::delta::Delta;
 use crate::delta::size::batch_bytes;
 use crate::error::{Error, Result};
@@ -85,30 +85,31 @@ impl Transaction {
         ask(&database.inner().engine, |reply| Request::Snapshot(objects, reply)).wait()
     }
 
-    /// Adds a statement's change; returns how many rows it changed.
+    /// Adds a statement's changes, all or none.
     ///
     /// # Errors
-    /// When the change breaks a constraint or there is no memory for it; it is then not added.
-    pub fn add(&mut self, change: Change) -> Result<usize> {
-        if self.changes.len() >= CHANGES_MAX {
-            return Err(Error::Limit(format!("the transaction has {CHANGES_MAX} statements, which is the limit")));
+    /// When a change breaks a constraint or there is no memory for it; nothing is then added.
+    pub fn add(&mut self, changes: Vec<Change>) -> Result<()> {
+        if self.changes.len() + changes.len() > CHANGES_MAX {
+            return Err(Error::Limit(format!("the transaction has {CHANGES_MAX} changes, which is the limit")));
         }
-        self.held.try_grow(change.bytes())?;
-        let mut rows = change.len();
-        if let Change::Table { object, change } = &change {
-            if let TableChange::Exact(delta) = change
-                && !delta.weights.negated_only()
+        self.held.try_grow(changes.iter().map(Change::bytes).sum())?;
+        // Resolved all before one is carried out: those of one statement are of different rows.
+        let mut resolved = Vec::new();
+        for change in &changes {
+            if let Change::Table { object, change } = change
+                && let Some(table) = self.tables.get(object)
             {
-                // An update is a row before and a row after.
-                rows /= 2;
-            }
-            if let Some(table) = self.tables.get_mut(object) {
-                let delta = table.resolve(change)?;
-                table.apply(&delta)?;
+                resolved.push((*object, table.resolve(change)?));
             }
         }
-        self.changes.push(change);
-        Ok(rows)
+        for (object, delta) in &resolved {
+            if let Some(table) = self.tables.get_mut(object) {
+                table.apply(delta)?;
+            }
+        }
+        self.changes.extend(changes);
+        Ok(())
     }
 
     /// Makes a table as the transaction sees it, once it has been read: the rows at the beginning and the changes.

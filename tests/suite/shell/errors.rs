@@ -103,11 +103,12 @@ fn types_and_values() {
     let large = "99999999999999999999";
     check(
         &format!("INSERT INTO customers VALUES ({large}, 'x')"),
-        &format!("cannot read '{large}' as BIGINT"),
+        &format!("cannot read '{large}' as BIGINT: column `id` of table `customers`, in row 1"),
         large,
         "",
     );
-    check("INSERT INTO customers VALUES (1.5, 'x')", "cannot read '1.5' as BIGINT", "1.5", "");
+    let half = "cannot read '1.5' as BIGINT: column `id` of table `customers`, in row 2";
+    check("INSERT INTO customers VALUES (7, 'x'), (1.5, 'x')", half, "1.5", "");
     check(
         "INSERT INTO orders SELECT 1",
         "the rows have another number of columns than are inserted into `orders`",
