@@ -1,9 +1,10 @@
 //! A case: relations, views over them, and changes. It is data, so that it can be printed, run again and made smaller.
 
+use super::change::Change;
 use super::expression::{Expressions, Named};
 use super::query::{Queries, Source};
 use super::random::Random;
-use super::value::{Column, Value};
+use super::value::Column;
 
 /// A stream or table.
 #[derive(Debug, Clone)]
@@ -15,15 +16,6 @@ pub struct Relation {
     pub key: Vec<usize>,
     /// A condition that no row may break.
     pub check: Option<String>,
-}
-
-/// A change of one relation.
-#[derive(Debug, Clone)]
-pub enum Change {
-    Insert { relation: usize, rows: Vec<Vec<Value>> },
-    InsertSelect { relation: usize },
-    Update { relation: usize, column: usize, value: String, condition: String },
-    Delete { relation: usize, condition: String },
 }
 
 /// What happens, one after the other.
@@ -108,84 +100,8 @@ impl Relation {
         Relation { name, is_stream, columns, key, check }
     }
 
-    fn named(&self) -> Vec<Named> {
+    pub fn named(&self) -> Vec<Named> {
         self.columns.iter().map(|c| Named { name: c.name.clone(), kind: c.kind }).collect()
-    }
-}
-
-impl Change {
-    pub fn sql(&self, relations: &[Relation]) -> String {
-        match self {
-            Change::Insert { relation, rows } => {
-                let relation = &relations[*relation];
-                let rows: Vec<String> = rows
-                    .iter()
-                    .map(|row| {
-                        let values: Vec<String> =
-                            relation.columns.iter().zip(row).map(|(c, v)| c.literal(*v)).collect();
-                        format!("({})", values.join(", "))
-                    })
-                    .collect();
-                format!("INSERT INTO {} VALUES {}", relation.name, rows.join(", "))
-            }
-            Change::InsertSelect { relation } => {
-                let name = &relations[*relation].name;
-                format!("INSERT INTO {name} SELECT * FROM {name}")
-            }
-            Change::Update { relation, column, value, condition } => {
-                let relation = &relations[*relation];
-                format!("UPDATE {} SET {} = {value} WHERE {condition}", relation.name, relation.columns[*column].name)
-            }
-            Change::Delete { relation, condition } => {
-                format!("DELETE FROM {} WHERE {condition}", relations[*relation].name)
-            }
-        }
-    }
-
-    pub fn relation(&self) -> usize {
-        match self {
-            Change::Insert { relation, .. }
-            | Change::InsertSelect { relation }
-            | Change::Update { relation, .. }
-            | Change::Delete { relation, .. } => *relation,
-        }
-    }
-
-    fn random(random: &mut Random, relations: &[Relation]) -> Change {
-        let at = random.below(relations.len());
-        let relation = &relations[at];
-        let columns = relation.named();
-        let what = if relation.is_stream { random.below(52) } else { random.below(100) };
-        match what {
-            0..50 => {
-                let count = random.between(1, 5);
-                let row = |random: &mut Random| relation.columns.iter().map(|c| c.value(random)).collect();
-                Change::Insert { relation: at, rows: (0..count).map(|_| row(random)).collect() }
-            }
-            50..53 => Change::InsertSelect { relation: at },
-            53..78 => {
-                let column = random.below(relation.columns.len());
-                let mut expressions = Expressions { random, columns: &columns, fallible: false };
-                let value = match expressions.random.percent(50) {
-                    true => {
-                        let column = &relation.columns[column];
-                        let value = column.value(expressions.random);
-                        column.literal(value)
-                    }
-                    false => expressions.column(relation.columns[column].kind).expect("its own fits"),
-                };
-                let condition = expressions.condition(1);
-                Change::Update { relation: at, column, value, condition }
-            }
-            _ => {
-                let mut expressions = Expressions { random, columns: &columns, fallible: false };
-                let condition = match expressions.random.percent(10) {
-                    true => "true".into(),
-                    false => expressions.condition(1),
-                };
-                Change::Delete { relation: at, condition }
-            }
-        }
     }
 }
 
@@ -294,12 +210,11 @@ impl Case {
                     }
                     cases.push(case);
                 }
-                let Change::Insert { rows, .. } = &changes[change] else { continue };
-                for row in 0..rows.len() {
+                let rows = changes[change].clone().rows_mut().map_or(0, |rows| rows.len());
+                for row in (0..rows).filter(|_| rows > 1) {
                     let mut case = self.clone();
                     if let Step::Commit(changes) = &mut case.steps[at]
-                        && let Change::Insert { rows, .. } = &mut changes[change]
-                        && rows.len() > 1
+                        && let Some(rows) = changes[change].rows_mut()
                     {
                         rows.remove(row);
                         cases.push(case);
@@ -310,7 +225,7 @@ impl Case {
         for at in (0..self.relations.len()).rev() {
             let used = self.steps.iter().any(|s| match s {
                 Step::View { sql, .. } | Step::Replace { sql, .. } => sql.contains(&self.relations[at].name),
-                Step::Commit(changes) => changes.iter().any(|c| c.relation() == at),
+                Step::Commit(changes) => changes.iter().any(|c| c.relation() == at || c.other() == Some(at)),
                 Step::Drop { .. } | Step::Checkpoint | Step::Reopen => false,
             });
             if !used && at + 1 == self.relations.len() {

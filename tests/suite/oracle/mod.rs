@@ -10,9 +10,11 @@
 //! `ORACLE_PRINT=1` prints each script before it is run.
 
 mod case;
+mod change;
 mod exotic;
 mod expression;
 mod long;
+mod naive;
 mod query;
 mod random;
 mod recursive;

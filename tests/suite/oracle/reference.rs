@@ -27,7 +27,9 @@ use millstream::sql::canonical::canonical;
 use millstream::sql::context::session_state;
 use tokio::runtime::Runtime;
 
-use super::case::{Change, Relation};
+use super::case::Relation;
+use super::change::Change;
+use super::naive::Naive;
 use super::stock::Stock;
 use super::value::{batch, schema};
 
@@ -203,7 +205,21 @@ impl Reference {
         let at = change.relation();
         let relation = &self.relations[at];
         let name = &relation.name;
+        let present = || self.rows[at].get();
+        let naive = Naive { state: &self.state, relation, schema: self.rows[at].schema.clone() };
         let rows = match change {
+            Change::Truncate { .. } => RecordBatch::new_empty(naive.schema),
+            Change::Upsert { rows, set, .. } => {
+                let new = batch(&relation.columns, rows);
+                self.accept(relation, &new)?;
+                naive.upsert(&present(), &new, set.as_ref())?
+            }
+            Change::Joined { other, set, condition, .. } => {
+                naive.joined(&present(), &self.rows[*other].get(), set.as_ref(), condition)?
+            }
+            Change::Merge { other, on, clauses, .. } => {
+                naive.merge(&present(), &self.rows[*other].get(), on, clauses)?
+            }
             Change::Insert { rows, .. } => self.inserted(at, batch(&relation.columns, rows))?,
             Change::InsertSelect { .. } => self.inserted(at, self.rows[at].get())?,
             Change::Delete { condition, .. } => {
@@ -271,14 +287,15 @@ impl Reference {
     }
 }
 
-fn keys(relation: &Relation, rows: &RecordBatch) -> Vec<String> {
+/// The primary key of each row, as text.
+pub fn keys(relation: &Relation, rows: &RecordBatch) -> Vec<String> {
     // The two zeros are one key.
     let key = rows.project(&relation.key).unwrap();
     texts(&key).into_iter().map(|text| text.replace("-0.0\u{1f}", "0.0\u{1f}")).collect()
 }
 
 /// Each row as text.
-fn texts(batch: &RecordBatch) -> Vec<String> {
+pub fn texts(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::new().with_null("∅");
     let columns: Vec<ArrayFormatter> =
         batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();

@@ -7,7 +7,8 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use millstream::{Database, Durability, Error, Options, Outcome, Subscription, Ticket, Update};
 
-use super::case::{Case, Change, Relation, Step};
+use super::case::{Case, Relation, Step};
+use super::change::Change;
 use super::reference::{Bag, Reference, bag, difference};
 use super::stock::{FLOATS, is_closed};
 use super::value::{Kind, batch};
