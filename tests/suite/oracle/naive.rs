@@ -67,7 +67,9 @@ impl Naive<'_> {
         for (at, key) in keys(self.relation, new).into_iter().enumerate() {
             let new = new.slice(at, 1);
             let Some(place) = there.iter().position(|other| *other == key) else {
-                (rows.push(new), there.push(key.clone()), touched.insert(key));
+                rows.push(new);
+                there.push(key.clone());
+                touched.insert(key);
                 continue;
             };
             let Some(set) = set else { continue };
