@@ -117,13 +117,8 @@ impl Recursion {
     /// Runs the step over changes of its inputs; what is derived is put with the round that it is derived in.
     fn derive(&mut self, changes: Outputs, tick: &Tick, derived: &mut Derived) -> Result<()> {
         let mut outputs = self.step.step(changes, tick);
-        derived.moved += self.step.take_moved();
         if let Some(error) = self.step.broken(self.root) {
             return Err(error.clone());
-        }
-        if derived.moved > tick.output_bytes_max {
-            let bytes = tick.output_bytes_max;
-            return Err(Error::Limit(format!("{self}: one change would move more than {bytes} bytes")));
         }
         outputs.remove(&self.root).map_or(Ok(()), |delta| derived.add(&delta, &self.schema))
     }
@@ -140,6 +135,15 @@ impl Recursion {
         }
         self.past += (0..change.len()).map(|row| change.weights.get(row)).sum::<i64>();
         Ok(Delta::empty(self.schema.clone()))
+    }
+
+    fn size(&self) -> StateSize {
+        let own = match &self.rows {
+            Rows::Distinct(rows) => rows.state(),
+            Rows::All(rows) => rows.state(),
+        };
+        let step = self.step.state();
+        StateSize { rows: own.rows + step.rows, bytes: own.bytes + step.bytes }
     }
 
     fn next(&self, derived: &Derived) -> Option<u32> {
@@ -189,8 +193,8 @@ impl Recursion {
 #[derive(Default)]
 struct Derived {
     by_round: BTreeMap<u32, Vec<Delta>>,
-    /// Bytes that the step's nodes put out.
-    moved: usize,
+    /// Bytes of the rows.
+    bytes: usize,
 }
 
 impl Derived {
@@ -200,24 +204,29 @@ impl Derived {
         let numbers = round.as_primitive::<UInt32Type>().values();
         let rows = Delta::new(batch(schema, columns.to_vec(), delta.len())?, delta.weights.clone());
         match numbers.first() {
-            Some(first) if numbers.iter().all(|number| number == first) => {
-                self.by_round.entry(first + 1).or_default().push(rows);
-            }
+            Some(first) if numbers.iter().all(|number| number == first) => self.put(first + 1, rows),
             _ => {
                 let mut parts: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
                 for (row, number) in numbers.iter().enumerate() {
                     parts.entry(*number).or_default().push(row as u32);
                 }
                 for (number, part) in parts {
-                    self.by_round.entry(number + 1).or_default().push(rows.take(&part)?);
+                    self.put(number + 1, rows.take(&part)?);
                 }
             }
         }
         Ok(())
     }
 
+    fn put(&mut self, round: u32, rows: Delta) {
+        self.bytes += rows.bytes();
+        self.by_round.entry(round).or_default().push(rows);
+    }
+
     fn take(&mut self, round: u32) -> Vec<Delta> {
-        self.by_round.remove(&round).unwrap_or_default()
+        let parts = self.by_round.remove(&round).unwrap_or_default();
+        self.bytes -= parts.iter().map(Delta::bytes).sum::<usize>();
+        parts
     }
 }
 
@@ -228,10 +237,11 @@ impl Operator for Recursion {
 
     /// After an error the state is not that of any moment: the recursion must be made anew.
     fn step(&mut self, inputs: &[&Delta], tick: &Tick) -> Result<Delta> {
+        let before = self.size().bytes;
         let mut derived = Derived::default();
         if inputs[0].has_rows() {
             let base = batch(&self.schema, inputs[0].batch.columns().to_vec(), inputs[0].len())?;
-            derived.by_round.insert(0, vec![Delta::new(base, inputs[0].weights.clone())]);
+            derived.put(0, Delta::new(base, inputs[0].weights.clone()));
         }
         let mut changes = Outputs::new();
         for (input, node) in self.others.iter().filter(|(input, _)| inputs[*input].has_rows()) {
@@ -243,13 +253,20 @@ impl Operator for Recursion {
             self.started = true;
             self.derive(changes, tick, &mut derived)?;
         }
-        let mut parts = Vec::new();
+        let (mut parts, mut put_out) = (Vec::new(), 0);
         while let Some(round) = self.next(&derived) {
             let rows = self.settle(round, &mut derived)?;
             if rows.has_rows() {
                 let changes = Outputs::from([(self.own_rows, self.numbered(&rows, round)?)]);
+                put_out += rows.bytes();
                 parts.push(rows);
                 self.derive(changes, tick, &mut derived)?;
+            }
+            // Each round may be small, and there can be many.
+            let held = self.size().bytes + derived.bytes + put_out;
+            if held > before.saturating_add(tick.output_bytes_max) {
+                let why = format!("one change comes to round {round} and takes more bytes than there is memory");
+                return Err(Error::Limit(format!("{self}: {why} ({})", tick.output_bytes_max)));
             }
         }
         if let Rows::Distinct(rows) = &mut self.rows {
@@ -262,12 +279,7 @@ impl Operator for Recursion {
     }
 
     fn state(&self) -> Option<StateSize> {
-        let own = match &self.rows {
-            Rows::Distinct(rows) => rows.state(),
-            Rows::All(rows) => rows.state(),
-        };
-        let step = self.step.state();
-        Some(StateSize { rows: own.rows + step.rows, bytes: own.bytes + step.bytes })
+        Some(self.size())
     }
 
     fn inside(&self) -> Option<(&Circuit, NodeId)> {
