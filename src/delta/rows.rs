@@ -9,6 +9,8 @@
 //! A row of weight n is listed n times. A row whose weight comes to zero gives its id back. A bag that is only ever
 //! added to needs no index of its rows; optionally rows are also chained by some key columns.
 
+mod lookup;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -35,6 +37,8 @@ pub struct RowSet {
     weights: Vec<i64>,
     total: i64,
     chains: Option<Chains>,
+    /// Chains by other columns, made when readers first ask for them.
+    indexes: Vec<Chains>,
     chunks: Vec<Option<Arc<RecordBatch>>>,
     /// Bytes of the batches in `chunks`.
     chunk_bytes: usize,
@@ -60,7 +64,8 @@ impl RowSet {
         };
         let chains = key.map(|key| Chains::new(&types, key)).transpose()?;
         let (weights, chunks, ids) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(RowSet { schema, rows, weights, total: 0, chains, chunks, chunk_bytes: 0, ids })
+        let indexes = Vec::new();
+        Ok(RowSet { schema, rows, weights, total: 0, chains, indexes, chunks, chunk_bytes: 0, ids })
     }
 
     /// Adds a change. Weights may pass through negative totals on the way, but not end there.
@@ -101,13 +106,15 @@ impl RowSet {
                 self.chunk_bytes -= old.get_array_memory_size();
             }
         }
-        if let Some(chains) = &mut self.chains {
+        if self.chains.is_some() || !self.indexes.is_empty() {
             let (rows, linked): (Vec<u32>, Vec<u32>) = fresh
                 .iter()
                 .map(|row| (*row, ids[*row as usize]))
                 .filter(|(_, id)| self.weights[*id as usize] != 0)
                 .unzip();
-            chains.link(batch, delta.len(), &rows, &linked)?;
+            for chains in self.chains.iter_mut().chain(&mut self.indexes) {
+                chains.link(batch, delta.len(), &rows, &linked)?;
+            }
         }
         self.forget_zeros(ids)
     }
@@ -129,7 +136,7 @@ impl RowSet {
         zeros.dedup();
         for id in zeros {
             index.remove(id);
-            if let Some(chains) = &mut self.chains {
+            for chains in self.chains.iter_mut().chain(&mut self.indexes) {
                 chains.unlink(id);
             }
         }
@@ -220,8 +227,8 @@ impl RowSet {
         self.total == 0
     }
 
-    /// Gives back memory that no row needs: the batches made for readers, and, where most rows have gone, their places.
-    /// Ids change.
+    /// Gives back memory that no row needs: the batches and indexes made for readers, and, where most rows have gone,
+    /// their places. Ids change.
     ///
     /// # Errors
     /// As [`RowSet::snapshot`]; nothing is changed then.
@@ -238,6 +245,7 @@ impl RowSet {
         }
         self.chunks.fill(None);
         self.chunk_bytes = 0;
+        self.indexes.clear();
         Ok(())
     }
 
@@ -247,7 +255,8 @@ impl RowSet {
             Rows::Appended(columns) => columns.bytes(),
             Rows::Indexed(index) => index.bytes(),
         };
-        rows + self.weights.capacity() * 8 + self.chains.as_ref().map_or(0, Chains::bytes) + self.chunk_bytes
+        let chains: usize = self.chains.iter().chain(&self.indexes).map(Chains::bytes).sum();
+        rows + self.weights.capacity() * 8 + chains + self.chunk_bytes
     }
 }
 
