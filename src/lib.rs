@@ -28,6 +28,7 @@ pub mod sql;
 pub use engine::database::{Database, Options, Relation, Ticket};
 pub use engine::ingest::SourceProgress;
 pub use engine::offline::query_archive;
+pub use engine::prepared::{Prepared, Value};
 pub use engine::query::{Cancel, Rows};
 pub use engine::session::{Outcome, Session};
 pub use engine::subscribe::{Subscription, Update};

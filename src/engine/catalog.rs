@@ -110,6 +110,21 @@ pub enum Ddl {
     Create(Box<Object>),
     /// Removes objects.
     Drop(Vec<u32>),
+    /// Makes an index of an object.
+    CreateIndex(Index),
+    /// Removes indexes, by name.
+    DropIndex(Vec<String>),
+}
+
+/// A promise that rows of a table or materialized view are found by some columns without looking at the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// Its name, normalised.
+    pub name: String,
+    /// Whose rows.
+    pub object: u32,
+    /// The columns, by place.
+    pub columns: Vec<usize>,
 }
 
 impl Ddl {
@@ -136,6 +151,7 @@ impl Ddl {
 pub struct Catalog {
     objects: BTreeMap<u32, Arc<Object>>,
     by_name: BTreeMap<String, u32>,
+    indexes: BTreeMap<String, Index>,
     next_id: u32,
     /// Counts the changes.
     pub version: u64,
@@ -143,7 +159,8 @@ pub struct Catalog {
 
 impl Default for Catalog {
     fn default() -> Self {
-        Catalog { objects: BTreeMap::new(), by_name: BTreeMap::new(), next_id: FIRST_USER_ID, version: 0 }
+        let (objects, by_name, indexes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Catalog { objects, by_name, indexes, next_id: FIRST_USER_ID, version: 0 }
     }
 }
 
@@ -174,7 +191,15 @@ impl Catalog {
                         self.by_name.remove(&object.name);
                     }
                 }
+                self.indexes.retain(|_, index| !ids.contains(&index.object));
             }
+            Ddl::CreateIndex(index) => {
+                if self.indexes.len() >= OBJECTS_MAX {
+                    return Err(Error::Limit(format!("the database has {OBJECTS_MAX} indexes, which is the limit")));
+                }
+                self.indexes.insert(index.name.clone(), index.clone());
+            }
+            Ddl::DropIndex(names) => self.indexes.retain(|name, _| !names.contains(name)),
         }
         Ok(())
     }
@@ -208,6 +233,16 @@ impl Catalog {
     /// The objects in the order of their ids.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.objects.values()
+    }
+
+    /// The indexes in the order of their names.
+    pub fn indexes(&self) -> impl Iterator<Item = &Index> {
+        self.indexes.values()
+    }
+
+    /// An index by name.
+    pub fn index(&self, name: &str) -> Option<&Index> {
+        self.indexes.get(name)
     }
 
     /// The names in order.

@@ -28,7 +28,7 @@ pub struct Constraints {
 }
 
 /// Names for an expression that may read no relation.
-struct NoNames;
+pub(super) struct NoNames;
 
 impl Names for NoNames {
     fn table(&self, _: &str) -> Result<Option<Arc<dyn datafusion::datasource::TableProvider>>> {

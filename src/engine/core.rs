@@ -53,6 +53,16 @@ pub struct View {
     pub(super) told_failing: bool,
 }
 
+impl View {
+    /// Why it cannot be read, if it cannot.
+    pub(super) fn failure(&self, circuit: &Circuit) -> Option<Error> {
+        match &self.node {
+            Ok(node) => circuit.failure(*node).map(Error::input),
+            Err(error) => Some(error.clone()),
+        }
+    }
+}
+
 impl Core {
     /// Serves requests until one says to close, or nobody is left to send one.
     pub fn run(mut self, requests: &Receiver<Request>) {
@@ -133,6 +143,8 @@ impl Core {
                 reply.send(defined);
             }
             Request::Snapshot(objects, reply) => reply.send(self.snapshot(&objects)),
+            Request::Find(wanted, reply) => reply.send(self.find(&wanted)),
+            Request::Key(object, reply) => reply.send(Ok(self.key(object))),
             Request::Subscribe(view, capacity, reply) => reply.send(self.subscribe(view, capacity)),
             Request::Explain(view, reply) => reply.send(self.explain(view)),
             Request::ExplainNew(object, reply) => reply.send(self.explain_new(&object)),
@@ -152,10 +164,7 @@ impl Core {
                 rows.insert(*id, Rows { schema: set.schema().clone(), chunks: set.snapshot()?, failure: None });
                 made += set.bytes() - before;
             } else if let Some(view) = self.views.get_mut(id) {
-                let failure = match &view.node {
-                    Ok(node) => self.circuit.failure(*node).map(Error::input),
-                    Err(error) => Some(error.clone()),
-                };
+                let failure = view.failure(&self.circuit);
                 let before = view.rows.bytes();
                 let chunks = if failure.is_none() { view.rows.snapshot()? } else { Vec::new() };
                 rows.insert(*id, Rows { schema: view.rows.schema().clone(), chunks, failure });

@@ -13,6 +13,7 @@ use super::core::ask;
 use super::ingest::SourceProgress;
 pub use super::open::Options;
 use super::open::{Inner, add_function};
+use super::prepared::Prepared;
 use super::query::{Cancel, Rows};
 use super::request::{Change, Commit, Committed, Pending, Request};
 use super::session::{Outcome, Session};
@@ -116,11 +117,21 @@ impl Database {
     /// # Errors
     /// As [`Database::execute`]; also for a statement that gives no rows.
     pub fn query(&self, sql: &str) -> Result<Rows> {
-        match self.execute(sql)? {
-            Outcome::Rows(rows) | Outcome::Verified { rows, .. } => Ok(rows),
-            Outcome::Done { tag } => Err(Error::input(format!("{tag} gives no rows"))),
-            Outcome::Subscribed(_) => Err(Error::input("SUBSCRIBE gives no rows; use `subscribe`")),
-        }
+        self.execute(sql)?.into_rows()
+    }
+
+    /// A statement with parameters `$1`, `$2`, ..., to be run many times with other values. A query of one relation by
+    /// its key is answered from an index, in microseconds.
+    ///
+    /// # Errors
+    /// What is wrong with the statement, and where.
+    pub fn prepare(&self, sql: &str) -> Result<Prepared> {
+        Prepared::new(self, sql)
+    }
+
+    /// Whether two handles are of one open database.
+    pub(super) fn is(&self, other: &Database) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Appends a batch to a stream, or upserts it into a table, as one commit. Columns are taken by place and must

@@ -11,6 +11,7 @@ use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::core::ask;
 use super::database::Database;
 use super::ddl::{check_type, taken};
+use super::index;
 use super::names::{self, InputNames, canonical_view_plan, view_schema};
 use super::query::{Cancel, Rows};
 use super::request::Request;
@@ -69,6 +70,10 @@ fn define_view(
     let mut after = catalog.clone();
     entries.iter().try_for_each(|e| after.apply(e))?;
     let mut replaced = vec![(existing.as_ref().map(|e| e.id), object.id)];
+    let mut indexes = match &existing {
+        Some(existing) => index::inherited(catalog, existing, &object),
+        None => Vec::new(),
+    };
     let create_new = Ddl::Create(Box::new(object));
     after.apply(&create_new)?;
     entries.push(create_new);
@@ -84,11 +89,13 @@ fn define_view(
                 .with_hint(format!("DROP VIEW {} first", remade.name))
         })?;
         remade.schema = plan;
+        indexes.extend(index::inherited(catalog, dependent, &remade));
         replaced.push((Some(dependent.id), remade.id));
         let entry = Ddl::Create(Box::new(remade));
         after.apply(&entry)?;
         entries.push(entry);
     }
+    entries.extend(indexes);
     Ok(entries)
 }
 

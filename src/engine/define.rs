@@ -45,6 +45,7 @@ impl Core {
             _ => None,
         });
         let mut built = first.map(|object| self.build(&catalog, object, &tick, cancel)).transpose()?;
+        self.index_rows(&entries)?;
         let text = Ddl::encode(&entries)?;
         self.store.learn(&entries);
         self.store.append(Record::Statement(Statement { offset: tick.offset, time: tick.time, text }))?;
@@ -60,6 +61,9 @@ impl Core {
                     }
                 }
                 Ddl::Create(object) => self.create(&object, &mut built)?,
+                // Its rows have been indexed; those of an object that was made just now are when they are first read.
+                Ddl::CreateIndex(_) => {}
+                Ddl::DropIndex(names) => self.let_go_of_indexes(&before, &names),
             }
         }
         self.published_catalog.store(self.catalog.clone());
@@ -240,6 +244,7 @@ impl Core {
         }
         self.step(Outputs::new());
         self.replay(&catalog, &history)?;
+        self.index_all()?;
         self.fit();
         Ok(())
     }

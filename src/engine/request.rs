@@ -6,6 +6,7 @@ use std::task::{Poll, Waker};
 use arrow::array::RecordBatch;
 
 use super::catalog::{Catalog, Ddl, Object};
+use super::find::{Found, Wanted};
 use super::query::Cancel;
 use super::snapshot::Snapshot;
 use super::subscribe::Feed;
@@ -115,6 +116,10 @@ pub enum Request {
     },
     /// The state, with the rows of these objects.
     Snapshot(Vec<u32>, Reply<Arc<Snapshot>>),
+    /// Rows by their keys, all at one offset.
+    Find(Vec<Wanted>, Reply<Found>),
+    /// The columns that tell the rows of a table or view from each other, where they are known.
+    Key(u32, Reply<Option<Vec<usize>>>),
     /// The changes of a view from now on.
     Subscribe(u32, usize, Reply<Feed>),
     /// The live circuit of a view.

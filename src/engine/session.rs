@@ -1,5 +1,7 @@
 //! A session: statements to outcomes, one after another.
 
+mod prepared;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,13 +16,14 @@ use super::core::{PLANNING, ask};
 use super::database::Database;
 use super::dml::{Dml, Wants};
 use super::names::{self, RowNames};
+use super::prepared::{Body, Template};
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::{Commit, Evaluate, Request};
 use super::snapshot::Snapshot;
 use super::subscribe::Subscription;
 use super::transaction::Transaction;
-use super::{ddl, ddl_view, show, verify};
+use super::{ddl, ddl_view, index, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::canonical::{comparable, sorted_by_columns};
@@ -28,6 +31,7 @@ use crate::sql::context::at_time;
 use crate::sql::depth::with_stack;
 use crate::sql::json::readable;
 use crate::sql::locate::locate;
+use crate::sql::parameters::Parameters;
 use crate::sql::parse::{parse, parse_query};
 use crate::sql::statement::{Explain, Statement};
 
@@ -56,6 +60,18 @@ impl Outcome {
     pub(super) fn done(tag: impl Into<String>) -> Outcome {
         Outcome::Done { tag: tag.into() }
     }
+
+    /// The rows, of a statement that gives any.
+    ///
+    /// # Errors
+    /// When it gives none.
+    pub fn into_rows(self) -> Result<Rows> {
+        match self {
+            Outcome::Rows(rows) | Outcome::Verified { rows, .. } => Ok(rows),
+            Outcome::Done { tag } => Err(Error::input(format!("{tag} gives no rows"))),
+            Outcome::Subscribed(_) => Err(Error::input("SUBSCRIBE gives no rows; use `subscribe`")),
+        }
+    }
 }
 
 /// Runs statements. A session has at most one transaction open.
@@ -83,11 +99,16 @@ pub struct Session {
     cancel: Cancel,
     waits_for_sources: bool,
     transaction: Option<Transaction>,
+    /// Prepared statements by name.
+    prepared: HashMap<String, Arc<Template>>,
+    /// The parameters of the prepared statement that is being run.
+    parameters: Option<Parameters>,
 }
 
 impl Session {
     pub(super) fn new(database: Database) -> Self {
-        Session { database, cancel: Cancel::default(), waits_for_sources: false, transaction: None }
+        let (cancel, prepared) = (Cancel::default(), HashMap::new());
+        Session { database, cancel, waits_for_sources: false, transaction: None, prepared, parameters: None }
     }
 
     /// Stops the running statement, from another thread.
@@ -117,12 +138,17 @@ impl Session {
 
     /// Waits until all sources are at their end. One that failed stops a query of what it fed, and no other statement.
     fn wait_for_sources(&self, statement: &Statement) -> Result<()> {
+        let of_query = |query: &ast::Query| -> Result<Vec<u32>> {
+            let catalog = self.catalog();
+            let query = ast::Statement::Query(Box::new(query.clone()));
+            Ok(names::sources(&catalog, &names::reads(&catalog, query)?, true))
+        };
         let reads = match statement {
-            Statement::Query(query) => {
-                let catalog = self.catalog();
-                let query = ast::Statement::Query(query.clone());
-                names::sources(&catalog, &names::reads(&catalog, query)?, true)
-            }
+            Statement::Query(query) => of_query(query)?,
+            Statement::Execute(execute) => match self.template(&execute.name)?.body() {
+                Body::Query(query) => of_query(query)?,
+                Body::Change(_) => Vec::new(),
+            },
             _ => Vec::new(),
         };
         self.database.inner().sources.wait(Some(&reads), &self.cancel)
@@ -131,6 +157,7 @@ impl Session {
     fn run(&mut self, sql: &str) -> Result<Outcome> {
         let span = tracing::debug_span!("execute", sql);
         let _entered = span.enter();
+        self.parameters = None;
         let statement = parse(sql)?;
         if self.waits_for_sources && reads_rows(&statement) {
             self.wait_for_sources(&statement)?;
@@ -151,6 +178,17 @@ impl Session {
                 self.outside_transaction("CREATE")?;
                 ddl_view::create(&database, &create, sql, &self.cancel)
             }
+            Statement::CreateIndex(create) => {
+                self.outside_transaction("CREATE")?;
+                index::create(&database, create)
+            }
+            Statement::DropIndex { names, if_exists } => {
+                self.outside_transaction("DROP")?;
+                index::drop(&database, names, if_exists)
+            }
+            Statement::Prepare(prepare) => self.prepare(prepare, sql),
+            Statement::Execute(execute) => self.execute_named(&execute),
+            Statement::Deallocate(name) => self.deallocate(name.as_deref()),
             Statement::Drop(drop) => {
                 self.outside_transaction("DROP")?;
                 ddl::drop(&database, drop)
@@ -183,7 +221,11 @@ impl Session {
     }
 
     fn runner(&self) -> Runner {
-        runner(&self.database, &self.cancel, now())
+        let runner = runner(&self.database, &self.cancel, now());
+        match &self.parameters {
+            None => runner,
+            Some(parameters) => runner.with_session(parameters.clone().session(runner.session())),
+        }
     }
 
     /// The state with the rows of these objects, as the open transaction has changed it.
@@ -195,6 +237,13 @@ impl Session {
     }
 
     fn query(&mut self, query: &ast::Query) -> Result<Rows> {
+        match self.looked_up(query)? {
+            Some(rows) => Ok(rows),
+            None => self.scan(query),
+        }
+    }
+
+    fn scan(&mut self, query: &ast::Query) -> Result<Rows> {
         let reads = self.reads(query)?;
         let (_, shown) = reads.plan(query, Batching::Whole)?;
         self.runner().settle(|batching| Ok(reads.plan(query, batching)?.0))?.renamed(&shown)
@@ -206,7 +255,12 @@ impl Session {
         let statement = ast::Statement::Query(Box::new(query.clone()));
         let reads = names::sources(&catalog, &names::reads(&catalog, statement)?, false);
         let snapshot = self.snapshot(reads)?;
-        Ok(Reads { session: self.database.inner().session.load_full(), snapshot })
+        let session = self.database.inner().session.load_full();
+        let session = match &self.parameters {
+            None => session,
+            Some(parameters) => Arc::new(parameters.clone().session(&session)),
+        };
+        Ok(Reads { session, snapshot })
     }
 
     fn catalog(&self) -> Arc<Catalog> {
@@ -299,13 +353,19 @@ impl Session {
         match explain {
             Explain::View(name) => show::circuit(&self.database, &name).map(Outcome::Rows),
             Explain::NewView(create) => ddl_view::explain(&self.database, &create).map(Outcome::Rows),
+            Explain::Execute(execute) => self.explain_prepared(&execute).map(Outcome::Rows),
             Explain::Query { query, analyze, verbose } => {
-                let (plan, _) = self.reads(&query)?.plan(&query, Batching::Whole)?;
-                let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
-                let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
-                show::lines(&self.runner().collect(plan)?).map(Outcome::Rows)
+                let lookup = if analyze { None } else { self.explain_lookup(&query)? };
+                lookup.map_or_else(|| self.explain_scan(&query, analyze, verbose), Ok).map(Outcome::Rows)
             }
         }
+    }
+
+    fn explain_scan(&mut self, query: &ast::Query, analyze: bool, verbose: bool) -> Result<Rows> {
+        let (plan, _) = self.reads(query)?.plan(query, Batching::Whole)?;
+        let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
+        let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
+        show::lines(&self.runner().collect(plan)?)
     }
 }
 
@@ -345,6 +405,7 @@ fn reads_rows(statement: &Statement) -> bool {
     match statement {
         Statement::Query(_)
         | Statement::Change(_)
+        | Statement::Execute(_)
         | Statement::Copy(_)
         | Statement::Subscribe(_)
         | Statement::Verify(_)

@@ -35,6 +35,7 @@ pub(super) fn show(database: &Database, what: &Show) -> Result<Rows> {
         Show::Tables => list(database, |kind| kind == Kind::Table, false),
         Show::Views => list(database, |kind| matches!(kind, Kind::View | Kind::MaterializedView), true),
         Show::MaterializedViews => list(database, |kind| kind == Kind::MaterializedView, false),
+        Show::Indexes => super::index::list(database),
         Show::Create(name) => {
             let object = database.inner().catalog.load().expect(name)?.clone();
             texts(vec![("name", vec![Some(object.name.clone())]), ("sql", vec![Some(object.sql.clone())])])

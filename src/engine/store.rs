@@ -220,6 +220,7 @@ impl Store {
             match entry {
                 Ddl::Create(object) => self.datasets.learn(object),
                 Ddl::Drop(ids) => self.datasets.forget(ids),
+                Ddl::CreateIndex(_) | Ddl::DropIndex(_) => {}
             }
         }
     }

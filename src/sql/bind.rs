@@ -15,6 +15,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::columns::{name_columns, tell_apart};
+use super::parameters::{Parameters, refuse_parameters};
 use super::postgres::rewrite;
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
@@ -100,7 +101,15 @@ impl<'a> Binder<'a> {
         name_columns(&mut statement);
         rewrite(&mut statement)?;
         let planner = SqlToRel::new_with_options(self, self.options);
-        planner.sql_statement_to_plan(statement).map_err(|error| self.with_near_function(error.into()))
+        let parameters = Parameters::known(self.state);
+        let types = parameters.as_ref().map_or_else(Vec::new, |known| known.fields());
+        let mut context = PlannerContext::new().with_prepare_param_data_types(types);
+        let plan = planner.sql_statement_to_plan_with_context(statement, &mut context);
+        let plan = plan.map_err(|error| self.with_near_function(error.into()))?;
+        match parameters {
+            Some(parameters) => parameters.give(plan),
+            None => refuse_parameters(&plan).map(|()| plan),
+        }
     }
 
     /// The columns of a CREATE, with their types.

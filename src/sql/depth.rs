@@ -47,6 +47,14 @@ pub fn with_stack<R: Send>(text: &str, work: impl FnOnce() -> Result<R> + Send) 
     })
 }
 
+/// Whether the work of a statement needs a stack of its own.
+///
+/// # Errors
+/// As [`depth`].
+pub fn is_deep(text: &str) -> Result<bool> {
+    Ok(depth(text)? > DEPTH_ANYWHERE)
+}
+
 /// The depth that the tree of a statement has at most.
 ///
 /// # Errors

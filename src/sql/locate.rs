@@ -9,7 +9,7 @@ use super::split::{Token, token};
 use crate::error::{Error, Place, nearest};
 
 /// Words that a statement can begin with.
-const FIRST: [&str; 20] = [
+const FIRST: [&str; 23] = [
     "CREATE",
     "DROP",
     "SELECT",
@@ -26,6 +26,9 @@ const FIRST: [&str; 20] = [
     "CHECKPOINT",
     "SHOW",
     "DESCRIBE",
+    "PREPARE",
+    "EXECUTE",
+    "DEALLOCATE",
     "WITH",
     "VALUES",
     "FROM",
@@ -193,7 +196,7 @@ mod tests {
         assert!(
             hint("CREATE MATERIALISED VIEW v AS SELECT 1").ends_with("did you mean `MATERIALIZED` for `MATERIALISED`?")
         );
-        for other in ["SELECT a FROM orders WHERE )", "SELECT a FROM orders b c", "CREATE INDEX i ON t (a)"] {
+        for other in ["SELECT a FROM orders WHERE )", "SELECT a FROM orders b c", "CREATE SEQUENCE i"] {
             assert!(!hint(other).contains("did you mean"), "{other}");
         }
     }

@@ -20,6 +20,7 @@ pub mod json;
 pub mod locate;
 pub mod lower;
 mod operators;
+pub mod parameters;
 pub mod parse;
 pub mod postgres;
 mod recursive;

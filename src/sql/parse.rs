@@ -6,6 +6,7 @@
 
 mod change;
 mod create;
+mod prepare;
 
 use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast;
@@ -104,7 +105,10 @@ impl StatementParser<'_> {
         let second = self.peek_word(1);
         match (first.as_str(), second.as_str()) {
             ("CREATE", _) => self.create(),
-            ("DROP", "STREAM" | "TABLE" | "VIEW" | "MATERIALIZED") => self.drop(),
+            ("PREPARE", _) => self.prepare(),
+            ("EXECUTE", _) => self.execute().map(Statement::Execute),
+            ("DEALLOCATE", _) => self.deallocate(),
+            ("DROP", "STREAM" | "TABLE" | "VIEW" | "MATERIALIZED" | "INDEX") => self.drop(),
             ("SUBSCRIBE", _) => {
                 self.words(1);
                 if self.peek_word(0) == "TO" {
@@ -124,6 +128,7 @@ impl StatementParser<'_> {
             ("SHOW", "STREAMS") => self.show(2, Show::Streams),
             ("SHOW", "TABLES") => self.show(2, Show::Tables),
             ("SHOW", "VIEWS") => self.show(2, Show::Views),
+            ("SHOW", "INDEXES") => self.show(2, Show::Indexes),
             ("SHOW", "MATERIALIZED") => self.show(3, Show::MaterializedViews),
             ("SHOW", "CREATE") => {
                 self.words(2);
@@ -203,6 +208,7 @@ impl StatementParser<'_> {
                 let query = self.parser.parser.parse_query()?;
                 Ok(Statement::Explain(Explain::Query { query, analyze, verbose }))
             }
+            ("EXECUTE", _) => Ok(Statement::Explain(Explain::Execute(self.execute()?))),
             ("MATERIALIZED", "VIEW") => {
                 self.words(2);
                 Ok(Statement::Explain(Explain::View(self.name()?)))

@@ -14,6 +14,21 @@ pub enum Statement {
     CreateView(CreateView),
     /// `DROP STREAM | TABLE | VIEW | MATERIALIZED VIEW`.
     Drop(Drop),
+    /// `CREATE INDEX`.
+    CreateIndex(CreateIndex),
+    /// `DROP INDEX`.
+    DropIndex {
+        /// Normalised names.
+        names: Vec<String>,
+        /// `IF EXISTS`.
+        if_exists: bool,
+    },
+    /// `PREPARE`.
+    Prepare(Prepare),
+    /// `EXECUTE`.
+    Execute(Execute),
+    /// `DEALLOCATE name`, or `ALL` of them.
+    Deallocate(Option<String>),
     /// `INSERT`, `UPDATE`, `DELETE`, `MERGE` or `TRUNCATE`; a query where WITH stands before it.
     Change(Box<ast::Statement>),
     /// `BEGIN`.
@@ -104,6 +119,39 @@ pub enum DropKind {
     MaterializedView,
 }
 
+/// `CREATE INDEX`, as written.
+#[derive(Debug, Clone)]
+pub struct CreateIndex {
+    /// Normalised name; one is made where none is given.
+    pub name: Option<String>,
+    /// Normalised name of the table or materialized view.
+    pub relation: String,
+    /// Normalised names of columns.
+    pub columns: Vec<String>,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+}
+
+/// `PREPARE`, as written.
+#[derive(Debug, Clone)]
+pub struct Prepare {
+    /// Normalised name.
+    pub name: String,
+    /// The types of the first parameters, where given.
+    pub types: Vec<ast::DataType>,
+    /// A query or a change.
+    pub statement: Box<Statement>,
+}
+
+/// `EXECUTE`, as written.
+#[derive(Debug, Clone)]
+pub struct Execute {
+    /// Normalised name.
+    pub name: String,
+    /// The parameters' values: expressions over constants.
+    pub arguments: Vec<ast::Expr>,
+}
+
 /// What `EXPLAIN` explains.
 #[derive(Debug, Clone)]
 pub enum Explain {
@@ -116,6 +164,8 @@ pub enum Explain {
         /// `EXPLAIN VERBOSE`.
         verbose: bool,
     },
+    /// The plan of a prepared query.
+    Execute(Execute),
     /// The circuit that a view would have.
     NewView(CreateView),
     /// The circuit of a live view, with its state.
@@ -133,6 +183,8 @@ pub enum Show {
     Views,
     /// Materialized views.
     MaterializedViews,
+    /// Indexes.
+    Indexes,
     /// The text that makes an object.
     Create(String),
     /// A setting, by the batch engine's names; `None` for all.

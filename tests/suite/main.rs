@@ -11,6 +11,7 @@ mod docs;
 mod embed_async;
 mod embed_functions;
 mod embed_memory;
+mod embed_prepared;
 mod embed_readers;
 mod embed_statements;
 mod embed_support;

@@ -1,7 +1,7 @@
 //! The keywords the prompt knows: a selection, for the parser knows a thousand.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 147] = [
+const KEYWORDS: [&str; 152] = [
     "ALL",
     "AND",
     "ANTI",
@@ -33,6 +33,7 @@ const KEYWORDS: [&str; 147] = [
     "CURRENT_DATE",
     "CURRENT_TIMESTAMP",
     "DATE",
+    "DEALLOCATE",
     "DECIMAL",
     "DEFAULT",
     "DELETE",
@@ -46,6 +47,7 @@ const KEYWORDS: [&str; 147] = [
     "END",
     "ESCAPE",
     "EXCEPT",
+    "EXECUTE",
     "EXISTS",
     "EXPLAIN",
     "EXTRACT",
@@ -64,6 +66,8 @@ const KEYWORDS: [&str; 147] = [
     "IF",
     "ILIKE",
     "IN",
+    "INDEX",
+    "INDEXES",
     "INNER",
     "INSERT",
     "INT",
@@ -95,6 +99,7 @@ const KEYWORDS: [&str; 147] = [
     "PARTITION",
     "PRECEDING",
     "PRECISION",
+    "PREPARE",
     "PRIMARY",
     "QUALIFY",
     "RANGE",

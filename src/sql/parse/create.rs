@@ -27,6 +27,7 @@ impl StatementParser<'_> {
                 "CREATE OR REPLACE {kind}: its events are facts in the log; drop it first"
             ))
             .with_place(Some(place))),
+            ("INDEX" | "UNIQUE", false) => self.create_index(),
             ("VIEW" | "MATERIALIZED", _) => self.create_view(or_replace).map(Statement::CreateView),
             ("SOURCE", _) => {
                 Err(Error::unsupported("CREATE SOURCE is spelled CREATE STREAM here").with_place(Some(place)))
@@ -115,6 +116,7 @@ impl StatementParser<'_> {
     pub(super) fn drop(&mut self) -> Result<Statement> {
         self.words(1);
         let kind = match self.peek_word(0).as_str() {
+            "INDEX" => return self.drop_index(),
             "STREAM" => DropKind::Stream,
             "TABLE" => DropKind::Table,
             "VIEW" => DropKind::View,

@@ -15,6 +15,7 @@ mod exotic;
 mod expression;
 mod long;
 mod naive;
+mod lookup;
 mod query;
 mod random;
 mod recursive;

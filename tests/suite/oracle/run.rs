@@ -9,6 +9,7 @@ use millstream::{Database, Durability, Error, Options, Outcome, Subscription, Ti
 
 use super::case::{Case, Relation, Step};
 use super::change::Change;
+use super::lookup::{Lookup, lookups};
 use super::reference::{Bag, Reference, bag, difference};
 use super::stock::{FLOATS, is_closed};
 use super::value::{Kind, batch};
@@ -84,6 +85,7 @@ struct View {
     sql: String,
     /// What a subscriber has heard; nothing where the view has failed, since then there is nothing to hear.
     heard: Option<(Subscription, Bag)>,
+    lookups: Vec<Lookup>,
 }
 
 /// Runs a case; the error tells what was wrong.
@@ -157,7 +159,10 @@ impl<'a> Run<'a> {
 
     fn reopen(&mut self) -> Result<(), String> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        self.views.iter_mut().for_each(|view| view.heard = None);
+        for view in &mut self.views {
+            view.heard = None;
+            view.lookups.iter_mut().for_each(Lookup::close);
+        }
         let database = self.database.take().expect("it is open");
         database.close().map_err(|e| format!("closing: {e}"))?;
         self.database = Some(open(folder.path()));
@@ -198,12 +203,10 @@ impl<'a> Run<'a> {
             }
             (Ok(_), _) => {
                 self.count(name)?;
+                let lookups = lookups(self.database(), name, self.views.len())?;
                 let heard = (way == Way::Stepwise).then(|| self.database().subscribe(name).ok()).flatten();
-                self.views.push(View {
-                    name: name.into(),
-                    sql: sql.into(),
-                    heard: heard.map(|heard| (heard, Bag::new())),
-                });
+                let heard = heard.map(|heard| (heard, Bag::new()));
+                self.views.push(View { name: name.into(), sql: sql.into(), heard, lookups });
             }
             (Err(error), Ok(())) => return Err(format!("view {name} was refused: {error}\n  {sql}")),
             (
@@ -298,6 +301,8 @@ impl<'a> Run<'a> {
             }
             match (expected, got) {
                 (Ok(expected), Ok(got)) if expected == got => {
+                    let mut lookups = view.lookups.iter_mut();
+                    lookups.try_for_each(|l| l.compare(database, name)).map_err(|e| format!("{when}: {e}"))?;
                     let Some((subscription, heard)) = &mut view.heard else { continue };
                     hear(subscription, heard);
                     if expected != *heard {
