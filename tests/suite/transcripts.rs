@@ -1,4 +1,4 @@
-//! Each file of `queries/` against its transcript: what the commands in its head print.
+//! Each file of `queries/`, and of the folders in it, against its transcript: what the commands in its head print.
 //!
 //! A command is a line such as `--     millstream run queries/joins.sql`. The commands of a file run one after another
 //! from the repository's root; a database that they name is made in a folder of its own. `UPDATE=1` writes the
@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// What a line with a command begins with.
@@ -18,13 +18,9 @@ const MASK: &str = "...";
 #[test]
 fn every_query_prints_its_transcript() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<PathBuf> = fs::read_dir(root.join("queries"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "sql"))
-        .collect();
-    files.sort();
-    assert!(files.len() >= 12, "{files:?}");
+    let mut files = crate::embed_support::files(&root.join("queries"));
+    files.retain(|path| path.extension().is_some_and(|e| e == "sql"));
+    assert!(files.len() >= 17, "{files:?}");
     let mut wrong = Vec::new();
     for file in files {
         let printed = transcript(root, &fs::read_to_string(&file).unwrap());
