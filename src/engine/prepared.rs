@@ -26,8 +26,8 @@ use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::depth::{is_deep, with_stack};
 use crate::sql::locate::locate;
-use crate::sql::parameters::{Parameters, declared_parameters, parameter_types};
-use crate::sql::parse::parse;
+use crate::sql::parameters::{Parameters, all_parameters, parameter_types};
+use crate::sql::parse::{normalize, parse};
 use crate::sql::statement::{Prepare, Statement};
 
 /// Who it is that panics in this file.
@@ -248,12 +248,11 @@ impl Template {
                 self.types(&catalog, &session, &statement, &types)?
             }
             Body::Change(change) => {
-                let dml = Dml::new(&catalog, change.as_ref().clone())?;
-                match self.types(&catalog, &session, dml.statement(), &self.declared) {
-                    // The batch engine does not plan all that can be done to a table.
-                    Err(Error::Unsupported(_)) => declared_parameters(change, &self.declared)?,
-                    types => types?,
-                }
+                Dml::new(&catalog, change.as_ref().clone())?;
+                // What the batch engine does not plan of a change tells no types.
+                let plain = plain(change);
+                let types = self.types(&catalog, &session, &plain, &self.declared);
+                all_parameters(change, &types.unwrap_or_else(|_| self.declared.clone()))?
             }
         };
         let lookup = match &self.body {
@@ -283,6 +282,30 @@ impl Template {
         };
         parameter_types(&plan?, known, type_name)
     }
+}
+
+/// The part of a change that the batch engine can plan.
+fn plain(change: &ast::Statement) -> ast::Statement {
+    let mut change = change.clone();
+    match &mut change {
+        ast::Statement::Insert(insert) => (insert.on, insert.returning) = (None, None),
+        ast::Statement::Delete(delete) => delete.returning = None,
+        ast::Statement::Update(update) => {
+            update.returning = None;
+            for assignment in &mut update.assignments {
+                // The batch engine takes assigned names as they are written.
+                if let ast::AssignmentTarget::ColumnName(name) = &mut assignment.target {
+                    for part in &mut name.0 {
+                        if let ast::ObjectNamePart::Identifier(ident) = part {
+                            ident.value = normalize(ident);
+                        }
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    change
 }
 
 impl Plan {

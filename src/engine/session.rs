@@ -1,12 +1,13 @@
 //! A session: statements to outcomes, one after another.
 
+mod explain;
 mod prepared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{CopyToSource, CopyToStatement};
 use datafusion::sql::sqlparser::ast;
 
@@ -347,25 +348,6 @@ impl Session {
         };
         let rows = self.runner().settle_into(plan, move |schema| target.open(schema))?;
         Ok(Outcome::done(format!("COPY {rows}")))
-    }
-
-    fn explain(&mut self, explain: Explain) -> Result<Outcome> {
-        match explain {
-            Explain::View(name) => show::circuit(&self.database, &name).map(Outcome::Rows),
-            Explain::NewView(create) => ddl_view::explain(&self.database, &create).map(Outcome::Rows),
-            Explain::Execute(execute) => self.explain_prepared(&execute).map(Outcome::Rows),
-            Explain::Query { query, analyze, verbose } => {
-                let lookup = if analyze { None } else { self.explain_lookup(&query)? };
-                lookup.map_or_else(|| self.explain_scan(&query, analyze, verbose), Ok).map(Outcome::Rows)
-            }
-        }
-    }
-
-    fn explain_scan(&mut self, query: &ast::Query, analyze: bool, verbose: bool) -> Result<Rows> {
-        let (plan, _) = self.reads(query)?.plan(query, Batching::Whole)?;
-        let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
-        let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
-        show::lines(&self.runner().collect(plan)?)
     }
 }
 

@@ -15,7 +15,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::columns::{name_columns, tell_apart};
-use super::parameters::{Parameters, refuse_parameters};
+use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::postgres::rewrite;
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
@@ -131,8 +131,11 @@ impl<'a> Binder<'a> {
     pub fn expression(&self, mut expression: ast::Expr, schema: &DFSchema) -> Result<Expr> {
         rewrite(&mut expression)?;
         let planner = SqlToRel::new_with_options(self, self.options);
-        let expr = planner.sql_to_expr(expression, schema, &mut PlannerContext::new());
-        expr.map_err(|error| self.with_near_function(error.into()))
+        let parameters = Parameters::known(self.state).unwrap_or_default();
+        let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.fields());
+        let expr = planner.sql_to_expr(expression, schema, &mut context);
+        let expr = expr.map_err(|error| self.with_near_function(error.into()))?;
+        with_values(expr, parameters.values.as_deref().unwrap_or_default())
     }
 }
 

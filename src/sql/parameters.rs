@@ -106,11 +106,12 @@ fn each_parameter(plan: &LogicalPlan, mut see: impl FnMut(&Placeholder) -> Resul
 /// # Errors
 /// When there is one.
 pub fn refuse_parameters(plan: &LogicalPlan) -> Result<()> {
-    each_parameter(plan, |parameter| {
-        Err(Error::input(format!("parameter `{}` has no value", parameter.id)).with_hint(
-            "PREPARE name AS ... makes a statement with parameters, and EXECUTE name(...) gives their values",
-        ))
-    })
+    each_parameter(plan, |parameter| Err(without_value(&parameter.id)))
+}
+
+fn without_value(id: &str) -> Error {
+    Error::input(format!("parameter `{id}` has no value"))
+        .with_hint("PREPARE name AS ... makes a statement with parameters, and EXECUTE name(...) gives their values")
 }
 
 /// The types of a plan's parameters, found by the planner from what stands beside them; `declared` are those that were
@@ -160,12 +161,13 @@ pub fn parameter_types(
     Ok(types)
 }
 
-/// The types of a statement's parameters as far as they were declared, for one that cannot be planned without values.
+/// The types of all parameters that a statement has, as far as they are known: for one that the batch engine plans in
+/// part or not at all.
 ///
 /// # Errors
 /// When a parameter has no number, or too large a one.
-pub fn declared_parameters(statement: &ast::Statement, declared: &[Option<DataType>]) -> Result<Vec<Option<DataType>>> {
-    let mut types = declared.to_vec();
+pub fn all_parameters(statement: &ast::Statement, known: &[Option<DataType>]) -> Result<Vec<Option<DataType>>> {
+    let mut types = known.to_vec();
     let found = ast::visit_expressions(statement, |expr| {
         let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(id), .. }) = expr else {
             return ControlFlow::Continue(());
@@ -204,7 +206,7 @@ pub fn with_values(expr: Expr, values: &[ScalarValue]) -> Result<Expr> {
     })?;
     match missing {
         None => Ok(given.data),
-        Some(id) => Err(Error::input(format!("parameter `{id}` has no value"))),
+        Some(id) => Err(without_value(&id)),
     }
 }
 

@@ -13,7 +13,6 @@ use crate::engine::core::PLANNING;
 use crate::engine::lookup::{may_be_lookup, read, recognize};
 use crate::engine::prepared::{Body, Prepared, Template};
 use crate::engine::query::Rows;
-use crate::engine::show::texts;
 use crate::error::{Error, Result, caught, nearest};
 use crate::operators::project::batch;
 use crate::sql::bind::Binder;
@@ -72,21 +71,6 @@ impl Session {
         self.run_template(&template, &values).map_err(Error::without_place)
     }
 
-    pub(super) fn explain_prepared(&mut self, execute: &Execute) -> Result<Rows> {
-        let template = self.template(&execute.name)?;
-        let values = self.arguments(&execute.arguments)?;
-        let Body::Query(query) = template.body() else {
-            return Err(Error::unsupported(format!("EXPLAIN: `{}` is not a query", execute.name)));
-        };
-        let values = template.fit(&self.database, &values)?;
-        if self.transaction.is_none()
-            && let Some(lines) = template.explain(&self.database)?
-        {
-            return lookup_lines(&lines);
-        }
-        self.with_values(values, |session| session.explain_scan(query, false, false)).map_err(Error::without_place)
-    }
-
     /// Runs a prepared statement as one of this session: within its transaction, if one is open.
     ///
     /// # Errors
@@ -123,7 +107,11 @@ impl Session {
     }
 
     /// Runs a statement in whose plan these values take the places of the parameters.
-    fn with_values<T>(&mut self, values: Vec<ScalarValue>, run: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+    pub(super) fn with_values<T>(
+        &mut self,
+        values: Vec<ScalarValue>,
+        run: impl FnOnce(&mut Session) -> Result<T>,
+    ) -> Result<T> {
         self.parameters = Some(Parameters::of_values(values));
         let outcome = run(self);
         self.parameters = None;
@@ -131,7 +119,7 @@ impl Session {
     }
 
     /// The values of expressions over nothing.
-    fn arguments(&self, arguments: &[ast::Expr]) -> Result<Vec<ScalarValue>> {
+    pub(super) fn arguments(&self, arguments: &[ast::Expr]) -> Result<Vec<ScalarValue>> {
         let runner = self.runner();
         let (session, nothing) = (runner.session(), DFSchema::empty());
         let value = |argument: &ast::Expr| -> Result<ScalarValue> {
@@ -159,22 +147,4 @@ impl Session {
         let found = read(&self.database, &[(&lookup, &[])])?;
         Ok(found.and_then(|(_, mut rows)| rows.pop()))
     }
-
-    /// The lines that explain a query that is a lookup.
-    pub(super) fn explain_lookup(&self, query: &ast::Query) -> Result<Option<Rows>> {
-        let catalog = self.catalog();
-        if self.transaction.is_some() || !may_be_lookup(&self.database, &catalog, query) {
-            return Ok(None);
-        }
-        let session = self.database.inner().session.load_full();
-        match recognize(&self.database, &session, &catalog, query) {
-            Ok(Some(lookup)) => lookup_lines(lookup.explain()).map(Some),
-            _ => Ok(None),
-        }
-    }
-}
-
-fn lookup_lines(lines: &[String]) -> Result<Rows> {
-    let kinds = (0..lines.len()).map(|at| Some(if at == 0 { "lookup".to_string() } else { String::new() }));
-    texts(vec![("plan_type", kinds.collect()), ("plan", lines.iter().cloned().map(Some).collect())])
 }
