@@ -2,25 +2,32 @@
 //!
 //! | operator | law (`d` is a change, `Q` the operator in batch) |
 //! |---|---|
-//! | [`filter`], [`project`], [`union`] | linear: `dQ(R) = Q(dR)` |
+//! | [`filter`], [`project`], [`union`], [`unnest`] | linear: `dQ(R) = Q(dR)` |
 //! | [`aggregate`] | per touched group, `-old +new` |
 //! | [`join`] | `d(L*R) = dL*R' + L*dR` |
 //! | [`topk`] | what moves over the edge of the window |
 //! | [`recursion`] | `W(r+1) = Q(W(r))`, each round by the change of the one before |
+//! | [`group_top`] | what differs between the old and the new top of a touched group |
+//! | [`window`] | `Q(new) - Q(old)` of what a change of a partition reaches |
 //! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
 pub mod aggregate;
 pub mod collect;
+pub mod constant;
 pub mod eval;
 pub mod exact;
 pub mod filter;
+pub mod group_top;
 pub mod join;
+pub mod ordered;
 pub mod project;
 pub mod recompute;
 pub mod recursion;
 pub mod slot;
 pub mod topk;
 pub mod union;
+pub mod unnest;
+pub mod window;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -19,6 +19,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 
+use super::ordered::without_garbage;
 use crate::circuit::{Operator, StateSize, Tick};
 use crate::delta::{Delta, Weights};
 use crate::error::{Error, Result};
@@ -210,7 +211,7 @@ impl TopK {
                 let array = &encoded[*position];
                 // arrow-row gives the values of a dictionary, not the dictionary.
                 let same = array.data_type() == field.data_type();
-                Ok(if same { array.clone() } else { compute::cast(array, field.data_type())? })
+                Ok(if same { without_garbage(array) } else { compute::cast(array, field.data_type())? })
             })
             .collect::<Result<Vec<_>>>()?;
         let rows = RecordBatchOptions::new().with_row_count(Some(changes.len()));

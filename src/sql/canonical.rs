@@ -11,10 +11,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
+use datafusion::logical_expr::expr_rewriter::normalize_cols;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr,
-    Window, ident,
+    Aggregate, Distinct, DistinctOn, Expr, ExprFunctionExt, ExprSchemable, Limit, LogicalPlan, LogicalPlanBuilder,
+    Sort, SortExpr, Window, ident, lit,
 };
 
 use super::functions::is_order_sensitive;
@@ -107,21 +109,44 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let sorted = LogicalPlan::Sort(Sort { expr: order, input: limit.input, fetch: None });
             Ok(Transformed::yes(LogicalPlan::Limit(Limit { input: sorted.into(), ..limit })))
         }
-        LogicalPlan::Distinct(Distinct::On(on)) => {
-            let given =
-                on.sort_expr.unwrap_or_else(|| on.on_expr.iter().map(|e| e.clone().sort(true, false)).collect());
-            let mut order = once(given);
-            add_ties(&mut order, on.input.schema());
-            // The first of them must stay what the rows are distinct on.
-            let ties = order.split_off(on.on_expr.len().min(order.len()));
-            order.extend(by_fields(ties, on.input.schema())?);
-            let on = DistinctOn::try_new(on.on_expr, on.select_expr, Some(order), on.input)?;
-            Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
-        }
+        LogicalPlan::Distinct(Distinct::On(on)) => first_of_each(on),
         LogicalPlan::Aggregate(aggregate) => rewrite_aggregate(aggregate),
         LogicalPlan::Window(window) => rewrite_window(window),
         LogicalPlan::RecursiveQuery(query) => recursive(query),
         other => Ok(Transformed::no(other)),
+    }
+}
+
+/// DISTINCT ON as the row with number one among those that are equal in the given expressions.
+fn first_of_each(on: DistinctOn) -> Result<Transformed<LogicalPlan>> {
+    const NUMBER: &str = "number among equals";
+    let schema = on.input.schema().clone();
+    let order = on.sort_expr.unwrap_or_else(|| on.on_expr.iter().map(|e| e.clone().sort(true, false)).collect());
+    let order = once(order);
+    let partition = on.on_expr.into_iter().map(|expr| without_sign_of_zero(expr, &schema)).collect();
+    let number = row_number().partition_by(partition).order_by(order.clone()).build()?.alias(NUMBER);
+    let numbered = rewrite_window(Window::try_new(vec![number], on.input.clone())?)?.data;
+    let mut rows_order = order;
+    add_ties(&mut rows_order, &schema);
+    let select = normalize_cols(on.select_expr, on.input.as_ref())?;
+    let named = select
+        .into_iter()
+        .zip(on.schema.iter())
+        .map(|(expr, (qualifier, field))| expr.unalias().alias_qualified(qualifier.cloned(), field.name()));
+    let plan = LogicalPlanBuilder::from(numbered)
+        .filter(ident(NUMBER).eq(lit(1u64)))?
+        .sort(by_fields(rows_order, &schema)?)?
+        .project(named)?
+        .build()?;
+    Ok(Transformed::yes(plan))
+}
+
+/// A float with both zeros as one, as GROUP BY takes them.
+fn without_sign_of_zero(expr: Expr, schema: &DFSchema) -> Expr {
+    match type_of(&expr, schema) {
+        Some(DataType::Float64) => expr + lit(0f64),
+        Some(DataType::Float32) => expr + lit(0f32),
+        _ => expr,
     }
 }
 
@@ -238,7 +263,8 @@ fn window_by_fields(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         }
         other => Ok(Transformed::no(other)),
     })?;
-    Ok(if rewritten.transformed { rewritten.data.alias(name) } else { rewritten.data })
+    let is_named = matches!(rewritten.data, Expr::Alias(_));
+    Ok(if rewritten.transformed && !is_named { rewritten.data.alias(name) } else { rewritten.data })
 }
 
 fn add_ties(order: &mut Vec<SortExpr>, schema: &DFSchema) {

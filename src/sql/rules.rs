@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
+use datafusion::logical_expr::{Expr, Filter, GroupingSet, LogicalPlan, Window};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -51,6 +51,49 @@ fn has_total(expr: &Expr) -> bool {
     }
 }
 
+/// Whether an expression has a name for a name, which the batch engine's own rules make of window functions, and over
+/// which the one that moves filters panics.
+fn is_aliased_twice(expr: &Expr) -> bool {
+    matches!(expr, Expr::Alias(alias) if matches!(alias.expr.as_ref(), Expr::Alias(_)))
+}
+
+/// Whether there is such a function below a filter, or below several.
+fn has_names_twice(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Filter(filter) => match filter.input.as_ref() {
+            LogicalPlan::Window(window) => window.window_expr.iter().any(is_aliased_twice),
+            input => has_names_twice(input),
+        },
+        _ => false,
+    }
+}
+
+/// The same filters over functions with one name each.
+fn named_once(plan: LogicalPlan) -> Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            let input = named_once(filter.input.as_ref().clone())?;
+            Ok(LogicalPlan::Filter(Filter::try_new(filter.predicate, input.into())?))
+        }
+        LogicalPlan::Window(window) => {
+            let exprs = window.window_expr.into_iter().map(aliased_once).collect();
+            Ok(LogicalPlan::Window(Window::try_new(exprs, window.input)?))
+        }
+        other => Ok(other),
+    }
+}
+
+/// The expression under its outer name alone.
+fn aliased_once(expr: Expr) -> Expr {
+    match expr {
+        Expr::Alias(mut alias) => {
+            *alias.expr = alias.expr.unalias_nested().data;
+            Expr::Alias(alias)
+        }
+        other => other,
+    }
+}
+
 /// Moves filters down, but none below an aggregate without groups, or with the group of all rows among others.
 ///
 /// A condition that names no column (`now() < ...`, `false`, a scalar subquery) may seem to pass any aggregate. One
@@ -75,6 +118,7 @@ impl OptimizerRule for KeepAboveTotals {
         {
             return Ok(Transformed::no(plan));
         }
+        let plan = if has_names_twice(&plan) { named_once(plan)? } else { plan };
         self.0.rewrite(plan, config)
     }
 }

@@ -3,6 +3,7 @@
 //! An ordinary sort would be dropped or replaced by the weaker one that the window asks for; then rows that tie there
 //! would come in any order.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -50,6 +51,11 @@ impl TotalOrder {
         &self.input
     }
 
+    /// What the rows are ordered by.
+    pub fn order(&self) -> &[SortExpr] {
+        &self.order
+    }
+
     /// The same order of other rows with the same columns.
     #[must_use]
     pub fn over(&self, input: LogicalPlan) -> LogicalPlan {
@@ -68,6 +74,11 @@ impl UserDefinedLogicalNodeCore for TotalOrder {
 
     fn schema(&self) -> &DFSchemaRef {
         self.input.schema()
+    }
+
+    /// None: rows that a condition leaves out are in nobody's way.
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        HashSet::new()
     }
 
     fn expressions(&self) -> Vec<Expr> {

@@ -77,7 +77,7 @@ impl Lowering<'_> {
     }
 
     /// The rows of a node with expressions over them as more columns.
-    fn with_computed(&mut self, node: NodeId, computed: Vec<Expr>, schema: &DFSchema) -> Result<NodeId> {
+    pub(super) fn with_computed(&mut self, node: NodeId, computed: Vec<Expr>, schema: &DFSchema) -> Result<NodeId> {
         let mut fields: Vec<FieldRef> = self.circuit.schema(node).fields().to_vec();
         for (at, expr) in computed.iter().enumerate() {
             fields.push(Arc::new(Field::new(format!("key {at}"), expr.get_type(schema)?, true)));

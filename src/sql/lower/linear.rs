@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Expr, Filter as FilterPlan, Projection, Union};
+use datafusion::logical_expr::{Expr, Filter as FilterPlan, LogicalPlan, Projection, Union};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 
@@ -20,6 +20,9 @@ impl Lowering<'_> {
     pub(super) fn filter(&mut self, filter: &FilterPlan) -> Result<Option<NodeId>> {
         if dependence(&filter.predicate)? == Dependence::Time {
             return Ok(None);
+        }
+        if let Some(top) = self.group_top(filter, None)? {
+            return Ok(Some(top));
         }
         let input = self.plan(&filter.input)?;
         self.filtered(input, &filter.predicate, filter.input.schema()).map(Some)
@@ -38,6 +41,11 @@ impl Lowering<'_> {
             if dependence(expr)? == Dependence::Time {
                 return Ok(None);
             }
+        }
+        if let LogicalPlan::Filter(filter) = projection.input.as_ref()
+            && let Some(top) = self.group_top(filter, Some(projection))?
+        {
+            return Ok(Some(top));
         }
         let input = self.plan(&projection.input)?;
         self.projected(input, &projection.expr, projection.input.schema(), output(&projection.schema)).map(Some)

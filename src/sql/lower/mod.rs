@@ -4,18 +4,22 @@
 //! [`Recompute`](crate::operators::recompute) of that one node, over inputs that are still kept incrementally.
 
 mod aggregate;
+mod group_top;
 mod join;
 mod limit;
 mod linear;
 mod recompute;
 mod recursion;
 mod rounds;
+mod source;
+mod window;
 
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::{Constraints, DFSchema};
 use datafusion::datasource::{TableProvider, TableType, source_as_provider};
 use datafusion::execution::session_state::SessionState;
@@ -101,6 +105,10 @@ impl Lowering<'_> {
             LogicalPlan::Sort(sort) => self.sort(sort)?,
             LogicalPlan::Limit(limit) => self.limit(limit)?,
             LogicalPlan::RecursiveQuery(query) => self.recursion(query)?,
+            LogicalPlan::Window(window) => self.window(window)?,
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest)?,
+            LogicalPlan::Values(values) => self.values(values)?,
+            LogicalPlan::EmptyRelation(empty) => Some(self.empty(empty)),
             other => match TotalOrder::of(other) {
                 // Says nothing about a bag of rows; a node that depends on it has taken it along.
                 Some(order) => Some(self.plan(order.input())?),
@@ -116,7 +124,9 @@ impl Lowering<'_> {
     fn scan(&mut self, scan: &TableScan) -> Result<Option<NodeId>> {
         let provider = source_as_provider(&scan.source)?;
         let Some(input) = provider.downcast_ref::<InputTable>() else {
-            return Ok(None);
+            // The rows of a recursion in the making are no constants.
+            let own_rows = provider.downcast_ref::<CteWorkTable>().is_some();
+            return Ok((!own_rows).then(|| self.table_function(scan, provider.as_ref())));
         };
         if !scan.filters.is_empty() || scan.fetch.is_some() {
             return Err(Error::Internal("a filter or limit was pushed into an input of a view".into()));

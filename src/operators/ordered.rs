@@ -1,0 +1,277 @@
+//! Rows kept in order, as bytes: one ordered map for all partitions of an operator.
+//!
+//! ```text
+//! key      partition | order | everything else        arrow-row: bytes compare as the rows do
+//!          ------------------ the same in all peers of a row
+//!          ---------- the same in all rows of a partition, which so lie side by side
+//! ```
+//!
+//! The encoding of a column says where it ends, so that a row belongs to a partition if and only if its key begins
+//! with the bytes of the partition. Rows that are equal in all columns are one entry with a weight.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, downcast_primitive_array};
+use arrow::compute;
+use arrow::compute::SortOptions;
+use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, SortField};
+
+use super::project::batch;
+use super::topk::SortKey;
+use crate::delta::Delta;
+use crate::error::{Error, Result};
+
+/// A row as bytes.
+pub type Key = Arc<[u8]>;
+
+/// What an operator orders its rows by.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// Columns whose values are equal in a partition.
+    pub partition: Vec<usize>,
+    /// The order in a partition; rows with equal keys are peers.
+    pub keys: Vec<SortKey>,
+    /// The order of peers. Columns that are not named come last, ascending.
+    pub ties: Vec<SortKey>,
+}
+
+/// The net change of a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Change {
+    /// How often more it is there.
+    pub weight: i64,
+    /// Bytes of the key that say the partition.
+    pub partition: usize,
+    /// Bytes of the key that say the partition and the peers.
+    pub peers: usize,
+}
+
+/// A row that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// How often.
+    pub weight: i64,
+    /// Bytes of the key that say the partition and the peers.
+    pub peers: usize,
+}
+
+/// Rows in order.
+pub struct OrderedRows {
+    schema: SchemaRef,
+    /// The columns of partition, order and the rest, and how each of the three is encoded.
+    segments: [(Vec<usize>, RowConverter); 3],
+    /// Decodes a whole key.
+    converter: RowConverter,
+    /// Position in the key of each column of the schema.
+    positions: Vec<usize>,
+    rows: BTreeMap<Key, Entry>,
+    bytes: usize,
+}
+
+impl OrderedRows {
+    /// No rows yet.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when a column has a type without an order.
+    pub fn new(schema: SchemaRef, order: &Order) -> Result<Self> {
+        let mut seen: Vec<usize> = Vec::new();
+        let mut all: Vec<SortField> = Vec::new();
+        let ascending = |column: usize| SortKey { column, descending: false, nulls_first: false };
+        let partition: Vec<SortKey> = order.partition.iter().copied().map(ascending).collect();
+        let rest = order.ties.iter().copied().chain((0..schema.fields().len()).map(ascending)).collect::<Vec<_>>();
+        let mut segment = |keys: &[SortKey]| {
+            let (mut columns, mut fields) = (Vec::new(), Vec::new());
+            for key in keys {
+                if !seen.contains(&key.column) {
+                    seen.push(key.column);
+                    columns.push(key.column);
+                    let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
+                    let data_type = schema.field(key.column).data_type().clone();
+                    fields.push(SortField::new_with_options(data_type, options));
+                }
+            }
+            all.extend(fields.iter().cloned());
+            Ok((columns, converter(fields)?))
+        };
+        let segments: [Result<_>; 3] = [segment(&partition), segment(&order.keys), segment(&rest)];
+        let [partition, keys, rest] = segments;
+        let mut positions = vec![0; schema.fields().len()];
+        for (position, column) in seen.iter().enumerate() {
+            positions[*column] = position;
+        }
+        Ok(OrderedRows {
+            schema,
+            segments: [partition?, keys?, rest?],
+            converter: converter(all)?,
+            positions,
+            rows: BTreeMap::new(),
+            bytes: 0,
+        })
+    }
+
+    /// The net change of each row of a delta, in order.
+    ///
+    /// # Errors
+    /// When a nested value cannot be encoded.
+    pub fn changes(&self, delta: &Delta) -> Result<BTreeMap<Key, Change>> {
+        let mut encoded = Vec::with_capacity(3);
+        for (columns, converter) in &self.segments {
+            let arrays: Vec<ArrayRef> = columns.iter().map(|column| delta.column(*column).clone()).collect();
+            encoded.push(if arrays.is_empty() { None } else { Some(converter.convert_columns(&arrays)?) });
+        }
+        let mut changes: BTreeMap<Key, Change> = BTreeMap::new();
+        let mut key = Vec::new();
+        for row in 0..delta.len() {
+            key.clear();
+            let mut lengths = [0; 3];
+            for (rows, length) in encoded.iter().zip(&mut lengths) {
+                if let Some(rows) = rows {
+                    key.extend_from_slice(rows.row(row).data());
+                }
+                *length = key.len();
+            }
+            let weight = delta.weights.get(row);
+            match changes.get_mut(key.as_slice()) {
+                Some(change) => change.weight += weight,
+                None => {
+                    let change = Change { weight, partition: lengths[0], peers: lengths[1] };
+                    changes.insert(key.as_slice().into(), change);
+                }
+            }
+        }
+        changes.retain(|_, change| change.weight != 0);
+        Ok(changes)
+    }
+
+    /// Adds a net change.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when more of a row is deleted than is there.
+    pub fn apply(&mut self, key: &Key, change: &Change) -> Result<()> {
+        let bytes = key.len();
+        let entry = self.rows.entry(key.clone()).or_insert_with(|| {
+            self.bytes += bytes;
+            Entry { weight: 0, peers: change.peers }
+        });
+        entry.weight += change.weight;
+        match entry.weight {
+            0 => self.forget(key),
+            1.. => {}
+            weight => return Err(Error::Internal(format!("an ordered row is there {weight} times"))),
+        }
+        Ok(())
+    }
+
+    /// Sets how often a row that is there is there; at zero it is not.
+    pub fn set(&mut self, key: &Key, weight: i64) {
+        match self.rows.get_mut(key) {
+            Some(_) if weight == 0 => self.forget(key),
+            Some(entry) => entry.weight = weight,
+            None => {}
+        }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if self.rows.remove(key).is_some() {
+            self.bytes -= key.len();
+        }
+    }
+
+    /// The rows of a partition in order.
+    pub fn partition<'a>(&'a self, partition: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
+        self.range(partition, Bound::Included(partition))
+    }
+
+    /// The rows of a partition from a key on.
+    pub fn from<'a>(&'a self, partition: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
+        self.range(partition, Bound::Included(key))
+    }
+
+    /// The rows of a partition behind a key.
+    pub fn after<'a>(&'a self, partition: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
+        self.range(partition, Bound::Excluded(key))
+    }
+
+    fn range<'a>(&'a self, partition: &'a [u8], start: Bound<&'a [u8]>) -> impl Iterator<Item = (&'a Key, Entry)> {
+        let rows = self.rows.range::<[u8], _>((start, Bound::Unbounded));
+        rows.take_while(|(key, _)| key.starts_with(partition)).map(|(key, entry)| (key, *entry))
+    }
+
+    /// The rows of a partition before a key, the nearest first.
+    pub fn before<'a>(&'a self, partition: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
+        let rows = self.rows.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key)));
+        rows.rev().take_while(|(key, _)| key.starts_with(partition)).map(|(key, entry)| (key, *entry))
+    }
+
+    /// The rows of these keys.
+    ///
+    /// # Errors
+    /// When the text of a column is past 2 GiB.
+    pub fn decode<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Result<RecordBatch> {
+        let parser = self.converter.parser();
+        let mut count = 0;
+        let rows = keys.into_iter().inspect(|_| count += 1).map(|key| parser.parse(key));
+        let encoded = self.converter.convert_rows(rows)?;
+        let columns = self
+            .positions
+            .iter()
+            .zip(self.schema.fields())
+            .map(|(position, field)| {
+                let array = &encoded[*position];
+                // arrow-row gives the values of a dictionary, not the dictionary.
+                let same = array.data_type() == field.data_type();
+                Ok(if same { without_garbage(array) } else { compute::cast(array, field.data_type())? })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        batch(&self.schema, columns, count)
+    }
+
+    /// How many different rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        // The map's own entry, and the two counters in front of the shared bytes.
+        const ENTRY: usize = size_of::<(Key, Entry)>() + 16;
+        self.rows.len() * ENTRY + self.bytes
+    }
+}
+
+/// The array with zeros where it is NULL: arrow-row leaves the least value there, and some functions of the batch engine
+/// compute with what NULL hides.
+pub fn without_garbage(array: &ArrayRef) -> ArrayRef {
+    fn zeroed<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> ArrayRef {
+        let value = |row| if array.is_valid(row) { array.value(row) } else { T::Native::default() };
+        let values = (0..array.len()).map(value).collect();
+        let clean = PrimitiveArray::<T>::new(values, array.nulls().cloned());
+        Arc::new(clean.with_data_type(array.data_type().clone()))
+    }
+    if array.null_count() == 0 {
+        return array.clone();
+    }
+    downcast_primitive_array!(
+        array => zeroed(array),
+        _ => array.clone()
+    )
+}
+
+fn converter(fields: Vec<SortField>) -> Result<RowConverter> {
+    RowConverter::new(fields).map_err(|e| Error::unsupported(format!("a column of the ordered rows has no order: {e}")))
+}
+
+/// The changes of each partition, in order: the bytes of the partition and where its changes are.
+pub fn by_partition(changes: &[(Key, Change)]) -> impl Iterator<Item = (&[u8], &[(Key, Change)])> {
+    changes
+        .chunk_by(|(a, change), (b, _)| b.starts_with(&a[..change.partition]))
+        .map(|group| (&group[0].0[..group[0].1.partition], group))
+}
