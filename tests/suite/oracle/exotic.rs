@@ -1,22 +1,19 @@
 //! Random queries of what has no incremental operator yet.
 
-use super::query::{From, Queries, Query, named};
+use super::query::{Queries, Query};
 use super::value::Kind;
 
 impl Queries<'_> {
     /// A query with at least one construct that is recomputed.
     pub fn exotic_query(&mut self, depth: usize) -> Query {
-        match self.random.below(12) {
+        match self.random.below(8) {
             0..2 => self.outer_join(depth),
             2 => self.membership(depth),
             3 => self.existence(depth),
-            4..6 => self.window(depth),
-            6 => self.set_operation(depth),
-            7 => self.scalar_subquery(depth),
-            8 => self.collecting(depth),
-            9 => self.grouping_sets(depth),
-            10 => self.limit_or_distinct_on(depth),
-            _ => self.unnest(depth),
+            4 => self.set_operation(depth),
+            5 => self.scalar_subquery(depth),
+            6 => self.collecting(depth),
+            _ => self.grouping_sets(depth),
         }
     }
 
@@ -49,40 +46,6 @@ impl Queries<'_> {
         let (list, kinds) = self.list(&outer.columns, 2);
         let exists = format!("{not}EXISTS (SELECT 1 FROM {} WHERE {left} = {right})", inner.sql);
         Query { sql: format!("SELECT {list} FROM {} WHERE {exists}", outer.sql), kinds }
-    }
-
-    fn window(&mut self, depth: usize) -> Query {
-        let from = self.from(depth);
-        let (list, mut kinds) = self.list(&from.columns, 2);
-        let mut items = vec![list];
-        for _ in 0..self.random.between(1, 2) {
-            let (argument, kind) = self.expressions(&from.columns).any(0);
-            let number = self.expressions(&from.columns).of(Kind::Int, 0);
-            let (call, kind) = match self.random.below(10) {
-                0 => ("row_number()".into(), Kind::Int),
-                1 => ("rank()".into(), Kind::Int),
-                2 => ("dense_rank()".into(), Kind::Int),
-                3 => (format!("lag({argument})"), kind),
-                4 => (format!("lead({argument}, 2)"), kind),
-                5 => (format!("first_value({argument})"), kind),
-                6 => (format!("last_value({argument})"), kind),
-                7 => ("ntile(3)".into(), Kind::Int),
-                8 => ("count(*)".into(), Kind::Int),
-                _ => (format!("sum({number})"), Kind::Int),
-            };
-            let (partition, _) = self.expressions(&from.columns).any(0);
-            let (order, _) = self.expressions(&from.columns).any(0);
-            let direction = *self.random.pick(&["", " DESC", " NULLS FIRST"]);
-            let over = match self.random.below(4) {
-                0 => format!("ORDER BY {order}{direction}"),
-                1 => format!("PARTITION BY {partition}"),
-                2 => format!("PARTITION BY {partition} ORDER BY {order} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW"),
-                _ => format!("PARTITION BY {partition} ORDER BY {order}{direction}"),
-            };
-            items.push(format!("{call} OVER ({over}) AS c{}", kinds.len()));
-            kinds.push(kind);
-        }
-        Query { sql: format!("SELECT {} FROM {}", items.join(", "), from.sql), kinds }
     }
 
     fn set_operation(&mut self, depth: usize) -> Query {
@@ -150,31 +113,5 @@ impl Queries<'_> {
         };
         let sql = format!("SELECT {} AS c0, {} AS c1, {call} AS c2 FROM {} GROUP BY {sets}", a.name, b.name, from.sql);
         Query { sql, kinds: vec![a.kind, b.kind, kind] }
-    }
-
-    fn limit_or_distinct_on(&mut self, depth: usize) -> Query {
-        let query = self.select(depth);
-        if self.random.percent(50) {
-            return Query { sql: format!("{} {}", query.sql, self.limit()), kinds: query.kinds };
-        }
-        let name = self.name();
-        let columns = named(&name, &query.kinds);
-        let from = From { sql: format!("({}) AS {name}", query.sql), columns };
-        let (list, kinds) = self.list(&from.columns, 2);
-        let key = &from.columns[0].name;
-        let order = match self.random.percent(50) {
-            true => format!(" ORDER BY {key}, {}", self.random.pick(&from.columns).name),
-            false => String::new(),
-        };
-        Query { sql: format!("SELECT DISTINCT ON ({key}) {list} FROM {}{order}", from.sql), kinds }
-    }
-
-    fn unnest(&mut self, depth: usize) -> Query {
-        let from = self.from(depth);
-        let (list, mut kinds) = self.list(&from.columns, 1);
-        let (first, kind) = self.expressions(&from.columns).any(0);
-        let second = self.expressions(&from.columns).of(kind, 0);
-        kinds.push(kind);
-        Query { sql: format!("SELECT {list}, unnest([{first}, {second}]) AS c1 FROM {}", from.sql), kinds }
     }
 }

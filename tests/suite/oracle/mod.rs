@@ -24,6 +24,7 @@ mod regressions;
 mod run;
 mod stock;
 mod value;
+mod windows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

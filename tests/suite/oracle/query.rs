@@ -42,7 +42,11 @@ impl Queries<'_> {
         if self.exotic && !self.fallible && self.random.percent(60) {
             return self.exotic_query(depth);
         }
-        match self.random.below(13) {
+        match self.random.below(18) {
+            13..15 => self.window(depth),
+            15 if !self.fallible => self.best_of_groups(depth),
+            16 if !self.fallible => self.distinct_on(depth),
+            17 => self.unnest(depth),
             0..2 => self.select(depth),
             2..6 => self.aggregate(depth),
             6 => self.global_aggregate(depth),
@@ -146,6 +150,9 @@ impl Queries<'_> {
         if depth > 0 && self.random.percent(30) {
             let query = self.query(depth - 1);
             return From { sql: format!("({}) AS {name}", query.sql), columns: named(&name, &query.kinds) };
+        }
+        if self.random.percent(5) {
+            return self.constants();
         }
         let source = self.random.pick(self.sources).clone();
         let columns =
@@ -255,6 +262,10 @@ impl Queries<'_> {
             true => self.select(depth),
             false => self.aggregate(depth),
         };
+        if self.random.percent(20) {
+            let limit = self.limit();
+            return Query { sql: format!("{} {limit}", query.sql), kinds: query.kinds };
+        }
         let order = self.order(&query.kinds);
         let limit = self.limit();
         Query { sql: format!("{} ORDER BY {order} {limit}", query.sql), kinds: query.kinds }
