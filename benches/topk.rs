@@ -1,4 +1,5 @@
-//! The first 100 of a stream of rows by an i64, 10,000 rows a step: append-only, and with a deletion for each insertion.
+//! The first 100 of a stream of rows by an i64, 10,000 rows a step: append-only, and with a deletion for each insertion;
+//! and the first 10 of each of 1,000 groups.
 
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use millstream::circuit::{Operator, Tick};
 use millstream::delta::Delta;
+use millstream::operators::group_top::{Best, GroupTop, Numbering};
+use millstream::operators::ordered::Order;
 use millstream::operators::topk::{SortKey, TopK};
 
 const STEP: usize = 10_000;
@@ -53,5 +56,37 @@ fn tops(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tops);
+/// Rows whose first column is one of 1,000 groups.
+fn grouped(start: usize) -> Delta {
+    let delta = delta(start);
+    let groups: ArrayRef =
+        Arc::new(Int64Array::from_iter_values((start..start + STEP).map(|row| (row * 7 % 1000) as i64)));
+    let columns = vec![groups, delta.column(1).clone()];
+    Delta::insert(RecordBatch::try_new(schema(), columns).expect("columns of the schema"))
+}
+
+fn tops_of_groups(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("topk of groups");
+    let keys = vec![SortKey { column: 1, descending: true, nulls_first: true }];
+    let order = Order { partition: vec![0], keys, ties: Vec::new() };
+    let best = Best { numbering: Numbering::Row, most: 10, numbered: false };
+    for (name, append_only) in [("append-only", true), ("growing", false)] {
+        let mut top = GroupTop::new(schema(), schema(), &order, best, append_only, String::new()).expect("a top-k");
+        let mut start = 0;
+        group.throughput(Throughput::Elements(STEP as u64)).sample_size(20);
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    start += STEP;
+                    grouped(start)
+                },
+                |delta| top.step(&[&delta], &Tick::default()).expect("a step"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tops, tops_of_groups);
 criterion_main!(benches);

@@ -25,3 +25,16 @@ CREATE MATERIALIZED VIEW longest AS
 SELECT date, origin, destination, delay FROM flights ORDER BY delay DESC, date LIMIT 4 OFFSET 1;
 SELECT * FROM longest ORDER BY delay DESC;
 EXPLAIN longest;
+
+-- The best of each group: a condition on the number of a row in its partition. No more of a group is kept than is shown.
+CREATE MATERIALIZED VIEW worst_of_each AS
+SELECT origin, date, destination, delay
+FROM flights
+QUALIFY row_number() OVER (PARTITION BY origin ORDER BY delay DESC) <= 2;
+SELECT * FROM worst_of_each WHERE origin IN ('TUL', 'DFW') ORDER BY origin, delay DESC;
+EXPLAIN worst_of_each;
+
+-- The latest of each group. The group is the key of the view.
+CREATE MATERIALIZED VIEW latest AS SELECT DISTINCT ON (origin) origin, date, destination FROM flights ORDER BY origin, date DESC;
+SELECT * FROM latest WHERE origin = 'TUL';
+EXPLAIN latest;

@@ -2,9 +2,9 @@
 --
 --     millstream run queries/windows.sql
 --
--- Every deterministic SELECT can be a view. What has no incremental operator yet runs through Recompute, which keeps
--- its input and runs the batch plan again after each change: right from the first day, and dear when the input is
--- large. So let cheap operators come before it.
+-- A window function sees the rows of its partition in order. A change touches the rows whose result depends on it: a few
+-- for `lag` and for frames of so many rows, those behind the change for running sums and numbers, and otherwise the
+-- partition. EXPLAIN says which.
 
 CREATE STREAM flights WITH (connector = 'file', path = 'data/flights.json');
 
@@ -32,3 +32,12 @@ VERIFY trend;
 -- the operators that another view, here `daily`, uses as well.
 CREATE MATERIALIZED VIEW places AS SELECT day, rank() OVER (ORDER BY flights DESC) AS place FROM daily;
 EXPLAIN places;
+
+CREATE MATERIALIZED VIEW smooth AS
+SELECT
+    day,
+    avg(flights) OVER (ORDER BY day ROWS BETWEEN 3 PRECEDING AND 3 FOLLOWING) AS week,
+    lead(flights) OVER (ORDER BY day) AS next
+FROM daily;
+SELECT * FROM smooth ORDER BY day LIMIT 3;
+EXPLAIN smooth;
