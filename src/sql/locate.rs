@@ -9,13 +9,15 @@ use super::split::{Token, token};
 use crate::error::{Error, Place, nearest};
 
 /// Words that a statement can begin with.
-const FIRST: [&str; 23] = [
+const FIRST: [&str; 25] = [
     "CREATE",
     "DROP",
     "SELECT",
     "INSERT",
     "UPDATE",
     "DELETE",
+    "MERGE",
+    "TRUNCATE",
     "BEGIN",
     "COMMIT",
     "ROLLBACK",

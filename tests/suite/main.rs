@@ -9,6 +9,7 @@ mod damage;
 mod damage_writes;
 mod docs;
 mod embed_async;
+mod embed_changes;
 mod embed_functions;
 mod embed_memory;
 mod embed_prepared;

@@ -6,7 +6,7 @@ use rustyline::hint::{Hinter, HistoryHinter};
 use crate::cli::command::COMMANDS;
 
 /// How statements go on after their first words.
-const SHAPES: [(&str, &str); 10] = [
+const SHAPES: [(&str, &str); 12] = [
     ("CREATE STREAM ", "name (column TYPE, ...) WITH (connector = 'file', path = '...');"),
     ("CREATE TABLE ", "name (column TYPE, ..., PRIMARY KEY (column));"),
     ("CREATE MATERIALIZED VIEW ", "name AS SELECT ...;"),
@@ -14,6 +14,11 @@ const SHAPES: [(&str, &str); 10] = [
     ("INSERT INTO ", "name VALUES (...), ...;"),
     ("UPDATE ", "table SET column = value WHERE ...;"),
     ("DELETE FROM ", "table WHERE ...;"),
+    (
+        "MERGE INTO ",
+        "table USING source ON ... WHEN MATCHED THEN UPDATE SET ... WHEN NOT MATCHED THEN INSERT VALUES (...);",
+    ),
+    ("TRUNCATE ", "table, ...;"),
     ("SUBSCRIBE ", "view;"),
     ("VERIFY ", "view;"),
     ("COPY ", "(SELECT ...) TO 'file.csv';"),

@@ -1,7 +1,7 @@
 //! The keywords the prompt knows: a selection, for the parser knows a thousand.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 152] = [
+const KEYWORDS: [&str; 159] = [
     "ALL",
     "AND",
     "ANTI",
@@ -24,6 +24,7 @@ const KEYWORDS: [&str; 152] = [
     "CHECKPOINT",
     "CLOSE",
     "COMMIT",
+    "CONFLICT",
     "CONSTRAINT",
     "COPY",
     "CREATE",
@@ -40,6 +41,7 @@ const KEYWORDS: [&str; 152] = [
     "DESC",
     "DESCRIBE",
     "DISTINCT",
+    "DO",
     "DOUBLE",
     "DROP",
     "ELSE",
@@ -83,9 +85,12 @@ const KEYWORDS: [&str; 152] = [
     "LEFT",
     "LIKE",
     "LIMIT",
+    "MATCHED",
     "MATERIALIZED",
+    "MERGE",
     "NATURAL",
     "NOT",
+    "NOTHING",
     "NULL",
     "NULLS",
     "NUMERIC",
@@ -106,6 +111,7 @@ const KEYWORDS: [&str; 152] = [
     "REAL",
     "RECURSIVE",
     "REPLACE",
+    "RETURNING",
     "RIGHT",
     "ROLLBACK",
     "ROLLUP",
@@ -134,6 +140,7 @@ const KEYWORDS: [&str; 152] = [
     "TINYINT",
     "TO",
     "TRUE",
+    "TRUNCATE",
     "TRY_CAST",
     "UNBOUNDED",
     "UNION",

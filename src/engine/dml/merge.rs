@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
@@ -118,7 +118,7 @@ impl Merge {
         let mark = scope.known().iter().position(|(_, field)| field.name() == IN_SOURCE);
         let mark = mark.ok_or_else(|| Error::Internal("the source of a MERGE lost its mark".into()))?;
         let in_source = scope.columns()[mark].as_boolean();
-        let kind = |row: usize| match (numbers[row] != NONE, in_source.iter().nth(row).flatten().is_some()) {
+        let kind = |row: usize| match (numbers[row] != NONE, in_source.is_valid(row)) {
             (true, true) => Kind::Both,
             (true, false) => Kind::TargetOnly,
             (false, _) => Kind::SourceOnly,
@@ -179,7 +179,7 @@ impl Merge {
         let mut known = no_source.known();
         let mut columns = Vec::new();
         for (at, none) in no_source.columns().iter().enumerate() {
-            let parts: Vec<&dyn arrow::array::Array> =
+            let parts: Vec<&dyn Array> =
                 std::iter::once(none.as_ref()).chain(done.iter().map(|d| d.source.columns()[at].as_ref())).collect();
             columns.push(arrow::compute::concat(&parts)?);
         }
