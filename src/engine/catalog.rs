@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::circuit::Facts;
 use crate::error::{Error, Result, list, nearest};
+use crate::sql::depth::{DEPTH_MAX, depth};
 
 /// Ids below this are kept for objects that Millstream makes itself.
 const FIRST_USER_ID: u32 = 16;
@@ -153,6 +154,8 @@ pub struct Catalog {
     by_name: BTreeMap<String, u32>,
     indexes: BTreeMap<String, Index>,
     next_id: u32,
+    /// How deep a query can get by the views that are expanded in it.
+    expanded_depth: usize,
     /// Counts the changes.
     pub version: u64,
 }
@@ -160,7 +163,15 @@ pub struct Catalog {
 impl Default for Catalog {
     fn default() -> Self {
         let (objects, by_name, indexes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Catalog { objects, by_name, indexes, next_id: FIRST_USER_ID, version: 0 }
+        Catalog { objects, by_name, indexes, next_id: FIRST_USER_ID, expanded_depth: 0, version: 0 }
+    }
+}
+
+/// How deep a view is that is planned anew wherever it is named.
+fn expanded(object: &Object) -> usize {
+    match (object.kind, &object.query) {
+        (Kind::View, Some(query)) => depth(query).unwrap_or(DEPTH_MAX),
+        _ => 0,
     }
 }
 
@@ -168,6 +179,11 @@ impl Catalog {
     /// The id that the next object gets.
     pub fn next_id(&self) -> u32 {
         self.next_id
+    }
+
+    /// How deep the tree of a query can get beyond its own text: each plain view may be within the others.
+    pub fn expanded_depth(&self) -> usize {
+        self.expanded_depth
     }
 
     /// Carries out an entry.
@@ -183,12 +199,15 @@ impl Catalog {
                 }
                 self.next_id = self.next_id.max(object.id + 1);
                 self.by_name.insert(object.name.clone(), object.id);
-                self.objects.insert(object.id, Arc::new(object.as_ref().clone()));
+                self.expanded_depth += expanded(object);
+                let replaced = self.objects.insert(object.id, Arc::new(object.as_ref().clone()));
+                self.expanded_depth -= replaced.map_or(0, |object| expanded(&object));
             }
             Ddl::Drop(ids) => {
                 for id in ids {
                     if let Some(object) = self.objects.remove(id) {
                         self.by_name.remove(&object.name);
+                        self.expanded_depth -= expanded(&object);
                     }
                 }
                 self.indexes.retain(|_, index| !ids.contains(&index.object));

@@ -20,6 +20,7 @@ use super::session::{Outcome, Session};
 use super::subscribe::{QUEUE_CHANGES, Subscription};
 use super::table::TableChange;
 use crate::error::{Error, Result};
+use crate::sql::depth::with_room;
 
 /// An open database. Clones share it; it closes when the last one, and the last session, is dropped, or at once with
 /// [`Database::close`].
@@ -226,7 +227,7 @@ impl Database {
     /// # Errors
     /// When there is no such view, or the query cannot be run.
     pub fn verify(&self, view: &str) -> Result<bool> {
-        super::verify::verify(self, &[view.to_string()], &Cancel::default()).map(|(_, ok)| ok)
+        with_room(|| super::verify::verify(self, &[view.to_string()], &Cancel::default())).map(|(_, ok)| ok)
     }
 
     /// Lets queries and views call a Rust function. To be used by views it must be registered on every opening,

@@ -91,7 +91,7 @@ fn at_once(
 /// When there is no archive, a file of it is damaged, the query is wrong, or it needs more memory than it may take.
 pub fn query_archive(folder: &Path, sql: &str, memory_limit: Option<usize>, cancel: &Cancel) -> Result<Rows> {
     let budget = Budget::new(memory_limit.unwrap_or_else(default_limit));
-    with_stack(sql, || run(folder, sql, &budget, cancel)).map_err(|error| locate(error, sql))
+    with_stack(sql, 0, || run(folder, sql, &budget, cancel)).map_err(|error| locate(error, sql))
 }
 
 fn run(folder: &Path, sql: &str, budget: &Arc<Budget>, cancel: &Cancel) -> Result<Rows> {

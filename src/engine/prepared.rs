@@ -24,7 +24,7 @@ use super::session::Outcome;
 use super::show::type_name;
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
-use crate::sql::depth::{is_deep, with_stack};
+use crate::sql::depth::{is_deep, with_room, with_stack};
 use crate::sql::locate::locate;
 use crate::sql::parameters::{Parameters, all_parameters, parameter_types};
 use crate::sql::parse::{normalize, parse};
@@ -68,7 +68,8 @@ impl Prepared {
             let template = Template::new(database, statement, &[], sql)?;
             Ok(Prepared { database: database.clone(), template: Arc::new(template) })
         };
-        with_stack(sql, || caught(PREPARED, make)).map_err(|error| locate(error, sql))
+        let beneath = database.inner().catalog.load().expanded_depth();
+        with_stack(sql, beneath, || caught(PREPARED, make)).map_err(|error| locate(error, sql))
     }
 
     /// Runs a query. Within a transaction, [`Session::execute_prepared`](super::session::Session::execute_prepared) does.
@@ -145,8 +146,8 @@ pub(super) struct Template {
     body: Body,
     /// The types that were given with the statement.
     declared: Vec<Option<DataType>>,
-    /// Its text, where it nests so deep that it needs a stack of its own.
-    deep: Option<String>,
+    /// Whether it nests so deep that it needs a stack of its own.
+    deep: bool,
     plan: ArcSwapOption<Plan>,
 }
 
@@ -186,7 +187,7 @@ impl Template {
         };
         let declared = Binder::new(&session, &names).schema(types.iter().enumerate().map(column).collect())?;
         let declared = declared.fields().iter().map(|field| Some(field.data_type().clone())).collect();
-        let deep = is_deep(sql)?.then(|| sql.to_string());
+        let deep = is_deep(sql, catalog.expanded_depth())?;
         let template = Template { body, declared, deep, plan: ArcSwapOption::empty() };
         template.plan(database)?;
         Ok(template)
@@ -194,10 +195,7 @@ impl Template {
 
     /// Does work on the statement where the stack is deep enough for it.
     pub fn with_stack<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        match &self.deep {
-            None => work(),
-            Some(text) => with_stack(text, work),
-        }
+        if self.deep { with_room(work) } else { work() }
     }
 
     /// What is run.

@@ -29,7 +29,7 @@ use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::canonical::{comparable, sorted_by_columns};
 use crate::sql::context::at_time;
-use crate::sql::depth::with_stack;
+use crate::sql::depth::{with_room, with_stack};
 use crate::sql::json::readable;
 use crate::sql::locate::locate;
 use crate::sql::parameters::Parameters;
@@ -134,7 +134,8 @@ impl Session {
     /// the statement's own changes undone.
     pub fn execute(&mut self, sql: &str) -> Result<Outcome> {
         self.cancel.reset();
-        with_stack(sql, || caught(PLANNING, || self.run(sql))).map_err(|error| locate(error, sql))
+        let beneath = self.catalog().expanded_depth();
+        with_stack(sql, beneath, || caught(PLANNING, || self.run(sql))).map_err(|error| locate(error, sql))
     }
 
     /// Waits until all sources are at their end. One that failed stops a query of what it fed, and no other statement.
@@ -177,7 +178,8 @@ impl Session {
             }
             Statement::CreateView(create) => {
                 self.outside_transaction("CREATE")?;
-                ddl_view::create(&database, &create, sql, &self.cancel)
+                // It is planned with the views that it reads and those that read it.
+                with_room(|| ddl_view::create(&database, &create, sql, &self.cancel))
             }
             Statement::CreateIndex(create) => {
                 self.outside_transaction("CREATE")?;
@@ -198,7 +200,7 @@ impl Session {
             Statement::Subscribe(view) => database.subscribe(&view).map(Outcome::Subscribed),
             Statement::Verify(view) => {
                 let views = view.map_or_else(|| show::materialized_views(&database), |view| vec![view]);
-                let (rows, ok) = verify::verify(&database, &views, &self.cancel)?;
+                let (rows, ok) = with_room(|| verify::verify(&database, &views, &self.cancel))?;
                 Ok(Outcome::Verified { rows, ok })
             }
             Statement::Checkpoint => {

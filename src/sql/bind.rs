@@ -14,6 +14,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, 
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use super::bounds::bounded;
 use super::columns::{name_columns, tell_apart};
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::postgres::rewrite;
@@ -105,7 +106,7 @@ impl<'a> Binder<'a> {
         let types = parameters.as_ref().map_or_else(Vec::new, |known| known.fields());
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context);
-        let plan = plan.map_err(|error| self.with_near_function(error.into()))?;
+        let plan = bounded(plan.map_err(|error| self.with_near_function(error.into()))?)?;
         match parameters {
             Some(parameters) => parameters.give(plan),
             None => refuse_parameters(&plan).map(|()| plan),

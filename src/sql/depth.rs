@@ -31,14 +31,20 @@ const DEPTH_ANYWHERE: usize = 16;
 /// The stack for a statement of the greatest depth, many times over.
 const STACK_BYTES: usize = 128 << 20;
 
-/// Does the work of a statement where the stack is deep enough for it.
+/// Does the work of a statement where the stack is deep enough for it. `beneath` is the depth that it may have beyond
+/// its own text, as it reads views.
 ///
 /// # Errors
 /// [`Error::Limit`] when the statement is too deep for any; [`Error::Internal`] when the work panics.
-pub fn with_stack<R: Send>(text: &str, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
-    if depth(text)? <= DEPTH_ANYWHERE {
-        return work();
-    }
+pub fn with_stack<R: Send>(text: &str, beneath: usize, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+    if is_deep(text, beneath)? { with_room(work) } else { work() }
+}
+
+/// Does some work on a thread whose stack has room for any statement.
+///
+/// # Errors
+/// [`Error::Limit`] when there is no such thread to have; [`Error::Internal`] when the work panics.
+pub fn with_room<R: Send>(work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("millstream-deep".into()).stack_size(STACK_BYTES);
         let thread = builder.spawn_scoped(scope, work);
@@ -47,12 +53,12 @@ pub fn with_stack<R: Send>(text: &str, work: impl FnOnce() -> Result<R> + Send) 
     })
 }
 
-/// Whether the work of a statement needs a stack of its own.
+/// Whether the work of a statement, with what it may have beneath it by the views that it reads, needs a stack of its own.
 ///
 /// # Errors
 /// As [`depth`].
-pub fn is_deep(text: &str) -> Result<bool> {
-    Ok(depth(text)? > DEPTH_ANYWHERE)
+pub fn is_deep(text: &str, beneath: usize) -> Result<bool> {
+    Ok(depth(text)?.saturating_add(beneath) > DEPTH_ANYWHERE)
 }
 
 /// The depth that the tree of a statement has at most.
@@ -216,7 +222,7 @@ mod tests {
             if depth == 0 { 0 } else { recurse(depth - 1) + here[63] - depth + 1 }
         }
         let text = format!("SELECT 1{}", "+1".repeat(900));
-        assert_eq!(with_stack(&text, || Ok(recurse(50_000))).unwrap(), 50_000);
-        assert!(matches!(with_stack::<()>(&text, || panic!("on purpose")), Err(Error::Internal(_))));
+        assert_eq!(with_stack(&text, 0, || Ok(recurse(50_000))).unwrap(), 50_000);
+        assert!(matches!(with_stack::<()>(&text, 0, || panic!("on purpose")), Err(Error::Internal(_))));
     }
 }

@@ -9,10 +9,12 @@
 //! alike. `canonical` fixes what SQL leaves open, so that both give the same rows bit for bit.
 
 pub mod bind;
+pub mod bounds;
 pub mod canonical;
 pub mod columns;
 pub mod context;
 pub mod depth;
+pub mod expansion;
 pub mod expr;
 pub mod functions;
 mod interval;

@@ -2,8 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, SetExpr, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SetExpr, TableFactor, Visit, Visitor};
 
+use super::depth::JOINS_MAX;
+use super::expansion::refuse_expansion;
 use crate::error::{Error, Result};
 
 /// Refuses a query with a clause that would be passed over.
@@ -12,6 +14,8 @@ use crate::error::{Error, Result};
 /// [`Error::Unsupported`] that names the clause; [`Error::Limit`] past [`SUBQUERY_DEPTH_MAX`].
 pub fn refuse_ignored(statement: &impl Visit) -> Result<()> {
     refuse_deep_subqueries(statement)?;
+    refuse_wide_selects(statement)?;
+    refuse_expansion(statement)?;
     match statement.visit(&mut Ignored) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(clause) => Err(Error::unsupported(format!("`{clause}` is not supported"))),
@@ -85,6 +89,49 @@ fn is_subquery(expr: &Expr) -> bool {
     matches!(expr, Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. })
 }
 
+/// Ways of grouping of one GROUP BY: CUBE doubles them with each column.
+pub const GROUPING_SETS_MAX: usize = 4_096;
+
+/// Refuses more relations beside each other in FROM than there may be joins (a comma is a join too), and more grouping
+/// sets than there may be.
+///
+/// # Errors
+/// [`Error::Limit`] past [`JOINS_MAX`] and [`GROUPING_SETS_MAX`].
+fn refuse_wide_selects(statement: &impl Visit) -> Result<()> {
+    let ControlFlow::Break(what) = statement.visit(&mut Wide { joins: 0 }) else { return Ok(()) };
+    let limit = if what == "joins" { JOINS_MAX } else { GROUPING_SETS_MAX };
+    Err(Error::Limit(format!("the statement has more {what} than the limit of {limit}")))
+}
+
+struct Wide {
+    joins: usize,
+}
+
+impl Visitor for Wide {
+    type Break = &'static str;
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<&'static str> {
+        self.joins += select.from.len().saturating_sub(1);
+        match (self.joins > JOINS_MAX, grouping_sets(&select.group_by) > GROUPING_SETS_MAX) {
+            (true, _) => ControlFlow::Break("joins"),
+            (_, true) => ControlFlow::Break("grouping sets"),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// How many ways of grouping a GROUP BY stands for: what its parts stand for, multiplied.
+fn grouping_sets(group_by: &GroupByExpr) -> usize {
+    let GroupByExpr::Expressions(parts, _) = group_by else { return 1 };
+    let sets = parts.iter().map(|part| match part {
+        Expr::Cube(columns) => 1_usize.checked_shl(columns.len() as u32).unwrap_or(usize::MAX),
+        Expr::Rollup(columns) => columns.len() + 1,
+        Expr::GroupingSets(sets) => sets.len(),
+        _ => 1,
+    });
+    sets.fold(1, usize::saturating_mul)
+}
+
 /// Whether a query is VALUES with a subquery among them, which the batch engine plans and then cannot run.
 pub fn is_values_with_subquery(query: &Query) -> bool {
     let SetExpr::Values(values) = query.body.as_ref() else { return false };
@@ -128,5 +175,12 @@ mod tests {
         let nested = |depth| format!("SELECT {}1{}", "(SELECT ".repeat(depth), ")".repeat(depth));
         assert!(parse(&nested(SUBQUERY_DEPTH_MAX)).is_ok());
         assert!(matches!(parse(&nested(SUBQUERY_DEPTH_MAX + 1)), Err(Error::Limit(_))));
+        let beside = |count: usize| format!("SELECT 1 FROM {}", vec!["t"; count].join(", "));
+        assert!(parse(&beside(JOINS_MAX + 1)).is_ok());
+        assert!(matches!(parse(&beside(JOINS_MAX + 2)), Err(Error::Limit(_))));
+        let cube =
+            |count: usize| format!("SELECT 1 FROM t GROUP BY CUBE ({}), ROLLUP (c)", vec!["a"; count].join(", "));
+        assert!(parse(&cube(11)).is_ok());
+        assert!(matches!(parse(&cube(12)), Err(Error::Limit(_))));
     }
 }

@@ -18,6 +18,7 @@ mod embed_statements;
 mod embed_support;
 mod embed_threads;
 mod memory;
+mod mutations;
 mod nexmark;
 mod oracle;
 mod shell;

@@ -4,6 +4,7 @@ mod adversarial;
 mod archive;
 mod errors;
 mod language;
+mod limits;
 mod program;
 mod types;
 

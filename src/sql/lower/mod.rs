@@ -26,12 +26,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::bounds::PLAN_NODES_MAX;
 use super::total_order::TotalOrder;
 use crate::circuit::{Circuit, Facts, NodeId, NodeSpec, Operator};
 use crate::error::{Error, Result};
-
-/// Nodes of one view's plan.
-const PLAN_NODES_MAX: usize = 10_000;
 
 /// A stream, table or view as an input of a view's plan: it has columns and facts but no rows.
 #[derive(Debug)]

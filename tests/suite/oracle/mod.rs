@@ -17,7 +17,7 @@ mod long;
 mod lookup;
 mod naive;
 mod query;
-mod random;
+pub mod random;
 mod recursive;
 mod reference;
 mod regressions;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Place, Run};
 
 #[track_caller]
-fn feed(text: impl AsRef<[u8]>) -> Run {
+pub fn feed(text: impl AsRef<[u8]>) -> Run {
     let run = Place::new().feed(&["--format", "csv"], text.as_ref());
     assert!(!run.err.contains("panicked") && (0..=4).contains(&run.code), "{} {}", run.code, run.err);
     run
