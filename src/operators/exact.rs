@@ -12,7 +12,7 @@
 //! superaccumulators (2015), without its redundant carries.
 
 /// The exponent of the smallest `f64`; every finite one is an integer times two to this.
-const EXPONENT_MIN: i32 = -1074;
+pub(super) const EXPONENT_MIN: i32 = -1074;
 
 /// How much finer than its first number a sum starts out, so that somewhat smaller ones fit without ado.
 const ROOM_BELOW: i32 = 24;
@@ -168,7 +168,7 @@ fn shifted(value: i128, shift: i32) -> Option<i128> {
 }
 
 /// Two to a power from -1074, exactly; infinite from 1024.
-fn power_of_two(exponent: i32) -> f64 {
+pub(super) fn power_of_two(exponent: i32) -> f64 {
     if exponent > 1023 {
         f64::INFINITY
     } else if exponent >= -1022 {

@@ -19,6 +19,7 @@ pub mod exact;
 pub mod filter;
 pub mod group_top;
 pub mod join;
+pub mod moments;
 pub mod ordered;
 pub mod project;
 pub mod recompute;
