@@ -44,7 +44,8 @@ fn evaluate_batch(exprs: &[Arc<dyn PhysicalExpr>], batch: &RecordBatch) -> Resul
     exprs.iter().map(|e| e.evaluate(batch)?.into_array(batch.num_rows())).collect()
 }
 
-fn is_fatal(error: &DataFusionError) -> bool {
+/// Whether an error is one of memory or the disk, and says nothing about a row.
+pub fn is_fatal(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_) | DataFusionError::IoError(_))
 }
 

@@ -12,13 +12,15 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
+use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::normalize_cols;
+use datafusion::logical_expr::utils::AggregateOrderSensitivity::Insensitive;
 use datafusion::logical_expr::{
     Aggregate, Distinct, DistinctOn, Expr, ExprFunctionExt, ExprSchemable, Limit, LogicalPlan, LogicalPlanBuilder,
     Sort, SortExpr, Window, ident, lit,
 };
 
+use super::filter_guard::guarded;
 use super::functions::is_order_sensitive;
 use super::recursive::recursive;
 use super::total_order::TotalOrder;
@@ -74,12 +76,14 @@ fn compare_by_fields(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             rewrite_calls(aggregate, |function| match is_extreme_nested(&function, &schema)? {
                 true => Ok(Transformed::yes(extreme_nested(function, &schema)?)),
                 false => {
-                    let AggregateFunction { func, mut params } = function;
+                    let guarded = guarded(function);
+                    let AggregateFunction { func, mut params } = guarded.data;
                     let order = by_fields(params.order_by.clone(), &schema)?;
                     let changed = !params.distinct && order != params.order_by;
                     if changed {
                         params.order_by = order;
                     }
+                    let changed = changed || guarded.transformed;
                     Ok(Transformed::new_transformed(AggregateFunction { func, params }, changed))
                 }
             })
@@ -164,13 +168,21 @@ fn rewrite_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let schema = aggregate.input.schema().clone();
     let order = total_order(&schema);
     rewrite_calls(aggregate, |function| {
+        let guarded = guarded(function);
+        let (function, changed) = (guarded.data, guarded.transformed);
         if is_extreme_nested(&function, &schema)? {
             return Ok(Transformed::yes(extreme_nested(function, &schema)?));
         }
-        if !is_order_sensitive(function.func.name()) {
-            return Ok(Transformed::no(function));
+        let AggregateFunction { mut func, mut params } = function;
+        if func.name() == "any_value" {
+            // The batch engine takes the first that comes.
+            func = first_value_udaf();
+            (params.distinct, params.null_treatment) = (false, Some(NullTreatment::IgnoreNulls));
         }
-        let AggregateFunction { func, mut params } = function;
+        let is_ordered = !params.order_by.is_empty() && func.order_sensitivity() != Insensitive;
+        if !is_order_sensitive(func.name()) && !is_ordered {
+            return Ok(Transformed::new_transformed(AggregateFunction { func, params }, changed));
+        }
         // DISTINCT values can be ordered by nothing but themselves.
         params.order_by = once(params.order_by);
         if params.distinct {
@@ -294,7 +306,17 @@ fn type_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
 }
 
 fn push_fields(sort: SortExpr, data_type: &DataType, keys: &mut Vec<SortExpr>) {
-    let DataType::Struct(fields) = data_type else { return keys.push(sort) };
+    let fields = match data_type {
+        DataType::Struct(fields) => fields,
+        // Within lists, the batch engine takes NULL for the greatest value in some places, and in others puts it where
+        // the lists that are NULL go: these places are one then.
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) if sort.asc == sort.nulls_first => {
+            keys.push(sort.expr.clone().is_null().sort(!sort.nulls_first, false));
+            let nulls_first = !sort.asc;
+            return keys.push(SortExpr { nulls_first, ..sort });
+        }
+        _ => return keys.push(sort),
+    };
     let is_null = sort.expr.clone().is_null();
     keys.push(is_null.sort(!sort.nulls_first, false));
     for field in fields {

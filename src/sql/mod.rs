@@ -16,6 +16,7 @@ pub mod context;
 pub mod depth;
 pub mod expansion;
 pub mod expr;
+mod filter_guard;
 pub mod functions;
 mod interval;
 pub mod json;

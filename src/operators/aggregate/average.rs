@@ -78,7 +78,7 @@ where
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let mut failures = Vec::new();
         let values: Vec<Option<I::Native>> = groups
             .iter()
@@ -96,7 +96,7 @@ where
             })
             .collect();
         let array: PrimitiveArray<I> = values.into_iter().collect();
-        Ok(Output { values: Arc::new(array.with_data_type(self.output.clone())), failures })
+        Ok(vec![Output { values: Arc::new(array.with_data_type(self.output.clone())), failures }])
     }
 
     fn clear(&mut self, group: u32) {
@@ -133,12 +133,12 @@ impl State for DurationAverage {
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let totals = groups.iter().map(|g| self.groups[*g as usize]);
         let nulls: NullBuffer = totals.clone().map(|total| total.count != 0).collect();
         let values: ScalarBuffer<i64> = totals.map(|total| total.sum.checked_div(total.count).unwrap_or(0)).collect();
         let numbers: ArrayRef = Arc::new(Int64Array::new(values, Some(nulls)));
-        Ok(compute::cast(&numbers, &self.output)?.into())
+        Ok(Output::one(compute::cast(&numbers, &self.output)?))
     }
 
     fn clear(&mut self, group: u32) {

@@ -73,6 +73,14 @@ impl<K: Ord> Bag<K> {
         }
     }
 
+    /// The values with their weights, in ascending order.
+    pub fn iter(&self) -> Box<dyn DoubleEndedIterator<Item = (&K, i64)> + '_> {
+        match self {
+            Bag::Few(few) => Box::new(few.iter().map(|(key, weight)| (key, *weight))),
+            Bag::Many(many) => Box::new(many.iter().map(|(key, weight)| (key, *weight))),
+        }
+    }
+
     /// How many different values.
     pub fn len(&self) -> usize {
         match self {

@@ -23,9 +23,9 @@ impl State for Count {
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let values: ArrayRef = Arc::new(Int64Array::from_iter_values(groups.iter().map(|g| self.counts[*g as usize])));
-        Ok(values.into())
+        Ok(Output::one(values))
     }
 
     fn clear(&mut self, group: u32) {

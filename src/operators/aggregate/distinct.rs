@@ -1,4 +1,4 @@
-//! `count`, `sum` and `avg` of the DISTINCT values: a filter before any other state.
+//! Aggregates of the DISTINCT values: a filter before any other state.
 //!
 //! ```text
 //! rows -> (group, value) -> weight -> only 0 -> positive and positive -> 0 pass -> the plain aggregate
@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute;
 use arrow::datatypes::DataType;
 
@@ -25,12 +25,13 @@ pub struct Distinct {
 }
 
 impl Distinct {
-    /// Values of this type before `inner`.
+    /// Values of these types, taken together, before `inner`.
     ///
     /// # Errors
-    /// When the type cannot be a key.
-    pub fn new(data_type: &DataType, inner: Box<dyn State>) -> Result<Self> {
-        let values = KeyIndex::new(&[DataType::UInt32, data_type.clone()], Zeros::Kept)?;
+    /// When a type cannot be a key.
+    pub fn new(types: &[DataType], inner: Box<dyn State>) -> Result<Self> {
+        let types: Vec<DataType> = std::iter::once(&DataType::UInt32).chain(types).cloned().collect();
+        let values = KeyIndex::new(&types, Zeros::Kept)?;
         Ok(Distinct { values, weights: Vec::new(), inner })
     }
 }
@@ -49,10 +50,10 @@ impl State for Distinct {
         });
         let groups: Vec<u32> = rows.iter().map(|row| change.groups[*row as usize]).collect();
         let rows = UInt32Array::from(rows);
-        let values = compute::take(&change.arguments[0], &rows, None)?;
-        let keys: [ArrayRef; 2] = [Arc::new(UInt32Array::from(groups.clone())), values.clone()];
+        let mut keys: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(groups.clone()))];
+        keys.extend(compute::take_arrays(change.arguments, &rows, None)?);
         let mut ids = Vec::new();
-        self.values.intern(&keys, values.len(), &mut ids)?;
+        self.values.intern(&keys, groups.len(), &mut ids)?;
         self.weights.resize(self.values.columns().slots(), 0);
 
         // The first row of each value, with the weight before the batch.
@@ -77,12 +78,12 @@ impl State for Distinct {
             }
         }
         let groups: Vec<u32> = moved.iter().map(|row| groups[*row as usize]).collect();
-        let values = compute::take(&values, &UInt32Array::from(moved), None)?;
-        self.inner.update(&Change::new(&groups, Some(&signs), &[values]))
+        let values = compute::take_arrays(&keys[1..], &UInt32Array::from(moved), None)?;
+        self.inner.update(&Change::new(&groups, Some(&signs), &values))
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
-        self.inner.output(groups)
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
+        self.inner.outputs(groups)
     }
 
     /// The values of a group that is gone have all been deleted before.

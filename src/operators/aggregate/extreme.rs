@@ -126,9 +126,9 @@ impl<T: ArrowPrimitiveType> State for Best<T> {
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let best = groups.iter().map(|g| self.groups[*g as usize]);
-        Ok(number_array::<T>(best.map(|(best, seen)| seen.then_some(best)), &self.data_type).into())
+        Ok(Output::one(number_array::<T>(best.map(|(best, seen)| seen.then_some(best)), &self.data_type)))
     }
 
     fn clear(&mut self, group: u32) {
@@ -164,9 +164,9 @@ impl<T: ArrowPrimitiveType> State for Numbers<T> {
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let extremes = groups.iter().map(|g| end(&self.groups[*g as usize], self.side).map(|value| value.0));
-        Ok(number_array::<T>(extremes, &self.data_type).into())
+        Ok(Output::one(number_array::<T>(extremes, &self.data_type)))
     }
 
     fn clear(&mut self, group: u32) {
@@ -204,14 +204,14 @@ impl State for Booleans {
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let side = self.side;
         let extremes = groups.iter().map(|group| match (self.groups[*group as usize], side) {
             ([0, 0], _) => None,
             ([falses, _], Side::Least) => Some(falses == 0),
             ([_, trues], Side::Greatest) => Some(trues != 0),
         });
-        Ok((Arc::new(extremes.collect::<BooleanArray>()) as ArrayRef).into())
+        Ok(Output::one(Arc::new(extremes.collect::<BooleanArray>())))
     }
 
     fn clear(&mut self, group: u32) {
@@ -247,7 +247,7 @@ impl State for BestText {
         })
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         texts(&self.data_type, groups.iter().map(|g| self.groups[*g as usize].as_deref()))
     }
 
@@ -287,7 +287,7 @@ impl State for Texts {
         })
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         texts(&self.data_type, groups.iter().map(|g| end(&self.groups[*g as usize], self.side).map(AsRef::as_ref)))
     }
 
@@ -307,7 +307,10 @@ fn for_each_text(change: &Change, mut visit: impl FnMut(usize, &[u8], i64)) -> R
     Ok(())
 }
 
-fn texts<'a>(data_type: &DataType, values: impl ExactSizeIterator<Item = Option<&'a [u8]>> + Clone) -> Result<Output> {
+fn texts<'a>(
+    data_type: &DataType,
+    values: impl ExactSizeIterator<Item = Option<&'a [u8]>> + Clone,
+) -> Result<Vec<Output>> {
     let nulls: NullBuffer = values.clone().map(|value| value.is_some()).collect();
-    Ok(byte_array(data_type, values.map(Option::unwrap_or_default), Some(nulls))?.into())
+    Ok(Output::one(byte_array(data_type, values.map(Option::unwrap_or_default), Some(nulls))?))
 }

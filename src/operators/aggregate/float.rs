@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array};
+use arrow::array::{AsArray, Float64Array};
 use arrow::datatypes::Float64Type;
 
 use super::state::{Change, Output, State};
@@ -44,7 +44,7 @@ impl State for FloatSum {
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let values: Float64Array = groups
             .iter()
             .map(|group| {
@@ -53,7 +53,7 @@ impl State for FloatSum {
                 (*count != 0).then(|| sum.value() / divisor)
             })
             .collect();
-        Ok((Arc::new(values) as ArrayRef).into())
+        Ok(Output::one(Arc::new(values)))
     }
 
     fn clear(&mut self, group: u32) {

@@ -11,21 +11,31 @@
 
 mod average;
 mod bag;
+mod batch;
+mod bits;
+mod call;
 mod count;
 mod distinct;
 mod emit;
 mod extreme;
 mod float;
+#[cfg(test)]
+mod group_tests;
+mod kept;
+mod rows;
 mod state;
+mod statistics;
 mod sum;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::compute;
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
+
+pub use batch::{BatchCall, Part};
+pub use call::{Call, Function};
 
 use crate::circuit::{Operator, StateSize, Tick};
 use crate::delta::Delta;
@@ -34,35 +44,7 @@ use crate::delta::text::describe;
 use crate::delta::values::Zeros;
 use crate::error::{Error, Result};
 use emit::Outputs;
-use state::{Change, State};
-
-/// An aggregate function with an incremental state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Function {
-    /// Rows whose arguments are not NULL; all rows where there is no argument.
-    Count,
-    /// The sum.
-    Sum,
-    /// The average.
-    Avg,
-    /// The least value.
-    Min,
-    /// The greatest value.
-    Max,
-}
-
-/// One aggregate of an [`Aggregate`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
-    /// Which function.
-    pub function: Function,
-    /// Input columns of the arguments.
-    pub args: Vec<usize>,
-    /// A boolean input column: only rows where it is true count.
-    pub filter: Option<usize>,
-    /// Whether equal values count once.
-    pub distinct: bool,
-}
+use kept::Kept;
 
 /// Groups rows by key columns and keeps aggregates of each group.
 ///
@@ -74,7 +56,7 @@ pub struct Aggregate {
     calls: Vec<Call>,
     index: KeyIndex,
     groups: Vec<Group>,
-    states: Vec<Box<dyn State>>,
+    kept: Kept,
     append_only: bool,
     epoch: u32,
     started: bool,
@@ -100,7 +82,7 @@ impl Aggregate {
     /// An aggregate over `input`. With `append_only` input, MIN and MAX keep one value per group.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a call that [`Aggregate::supports`] denies or a key type that cannot be kept.
+    /// [`Error::Unsupported`] for a call that [`Aggregate::supports`] denies, an argument or a key type that cannot be kept.
     pub fn new(
         input: SchemaRef,
         keys: Vec<usize>,
@@ -111,26 +93,24 @@ impl Aggregate {
         let types = |columns: &[usize]| -> Vec<DataType> {
             columns.iter().map(|column| input.field(*column).data_type().clone()).collect()
         };
-        let mut states = calls
-            .iter()
-            .zip(&output.fields()[keys.len()..])
-            .map(|(call, field)| state::build(call, &types(&call.args), field.data_type(), append_only))
-            .collect::<Result<Vec<_>>>()?;
+        let outputs: Vec<DataType> = output.fields()[keys.len()..].iter().map(|f| f.data_type().clone()).collect();
+        let mut kept = Kept::new(&calls, &input, &outputs, append_only)?;
         let mut index = KeyIndex::new(&types(&keys), Zeros::Folded)?;
         let mut groups = Vec::new();
         let mut ids = Vec::new();
         if keys.is_empty() {
             index.intern(&[], 1, &mut ids)?;
             groups.push(Group::default());
-            states.iter_mut().for_each(|state| state.grow(1));
+            kept.grow(1);
         }
-        Ok(Aggregate { input, output, keys, calls, index, groups, states, append_only, epoch: 0, started: false, ids })
+        Ok(Aggregate { input, output, keys, calls, index, groups, kept, append_only, epoch: 0, started: false, ids })
     }
 
-    /// Whether a call of these argument types has an incremental state. `output` is the call's type in DataFusion.
-    pub fn supports(function: Function, arguments: &[DataType], output: &DataType, distinct: bool) -> bool {
-        let call = Call { function, args: (0..arguments.len()).collect(), filter: None, distinct };
-        state::build(&call, arguments, output, false).is_ok()
+    /// Whether a function with a state of its own takes these argument types. `output` is the call's type in DataFusion.
+    pub fn supports(function: &Function, arguments: &[DataType], output: &DataType, distinct: bool) -> bool {
+        let (function, args) = (function.clone(), (0..arguments.len()).collect());
+        let call = Call { function, args, filter: None, distinct, order: Vec::new() };
+        matches!(state::build(&call, arguments, output, false), Ok(Some(_)))
     }
 
     fn touch(&mut self, delta: &Delta) -> Result<Touched> {
@@ -139,7 +119,7 @@ impl Aggregate {
         let slots = self.index.columns().slots();
         if slots > self.groups.len() {
             self.groups.resize(slots, Group::default());
-            self.states.iter_mut().for_each(|state| state.grow(slots));
+            self.kept.grow(slots);
         }
         self.epoch = self.epoch.wrapping_add(1);
         if self.epoch == 0 {
@@ -167,29 +147,8 @@ impl Aggregate {
         Ok(touched)
     }
 
-    fn update(&mut self, delta: &Delta) -> Result<()> {
-        for (call, state) in self.calls.iter().zip(&mut self.states) {
-            let arguments: Vec<ArrayRef> = call.args.iter().map(|column| delta.column(*column).clone()).collect();
-            let Some(filter) = call.filter else {
-                state.update(&Change::new(&self.ids, delta.weights.as_slice(), &arguments))?;
-                continue;
-            };
-            let filter: &BooleanArray = delta.column(filter).as_boolean();
-            let keep = filter.nulls().map_or(filter.values().clone(), |valid| filter.values() & valid.inner());
-            let rows: Vec<usize> = keep.set_indices().collect();
-            let keep = BooleanArray::new(keep, None);
-            let groups: Vec<u32> = rows.iter().map(|row| self.ids[*row]).collect();
-            let weights = delta.weights.as_slice().map(|w| rows.iter().map(|row| w[*row]).collect::<Vec<_>>());
-            let arguments =
-                arguments.iter().map(|array| compute::filter(array, &keep)).collect::<Result<Vec<_>, _>>()?;
-            state.update(&Change::new(&groups, weights.as_deref(), &arguments))?;
-        }
-        Ok(())
-    }
-
     fn outputs(&self, groups: &[u32]) -> Result<Outputs> {
-        let calls = self.states.iter().map(|state| state.output(groups)).collect::<Result<Vec<_>>>()?;
-        Ok(Outputs::new(calls, groups.len()))
+        Ok(Outputs::new(self.kept.outputs(groups)?, groups.len()))
     }
 
     /// Which of the groups have rows now; fewer than none is a bug upstream.
@@ -222,22 +181,21 @@ impl Operator for Aggregate {
             return Ok(Delta { errors: delta.errors.clone(), ..Delta::empty(self.output.clone()) });
         }
         let old = if touched.before.contains(&true) { Some(self.outputs(&touched.groups)?) } else { None };
-        self.update(delta)?;
+        self.kept.update(delta, &self.ids)?;
         let after = self.after(&touched.groups)?;
         let new = if after.contains(&true) { Some(self.outputs(&touched.groups)?) } else { None };
         let mut output = emit::emit(&self.index, &self.output, &touched, &after, old.as_ref(), new.as_ref())?;
         output.errors.extend(delta.errors.iter().cloned());
         for (group, _) in touched.groups.iter().zip(&after).filter(|(_, after)| !**after) {
             self.index.remove(*group);
-            self.states.iter_mut().for_each(|state| state.clear(*group));
+            self.kept.clear(*group);
         }
         Ok(output)
     }
 
     fn state(&self) -> Option<StateSize> {
-        let states: usize = self.states.iter().map(|state| state.bytes()).sum();
         let groups = self.groups.capacity() * size_of::<Group>();
-        Some(StateSize { rows: self.index.columns().len(), bytes: self.index.bytes() + groups + states })
+        Some(StateSize { rows: self.index.columns().len(), bytes: self.index.bytes() + groups + self.kept.bytes() })
     }
 }
 
@@ -250,20 +208,11 @@ impl fmt::Display for Aggregate {
             write!(f, " by {}", names(&self.keys))?;
         }
         for (position, call) in self.calls.iter().enumerate() {
-            let function = match call.function {
-                Function::Count => "count",
-                Function::Sum => "sum",
-                Function::Avg => "avg",
-                Function::Min => "min",
-                Function::Max => "max",
-            };
             f.write_str(if position == 0 { ": " } else { ", " })?;
-            let distinct = if call.distinct { "distinct " } else { "" };
-            let arguments = if call.args.is_empty() { "*".to_owned() } else { names(&call.args) };
-            write!(f, "{function}({distinct}{arguments})")?;
-            if let Some(filter) = &call.filter {
-                write!(f, " filter {}", name(filter))?;
-            }
+            write!(f, "{}", call.show(&self.input))?;
+        }
+        if self.calls.iter().any(|call| matches!(call.function, Function::Batch(_))) {
+            f.write_str("; keeps the rows of each group")?;
         }
         Ok(())
     }

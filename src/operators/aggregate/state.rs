@@ -12,13 +12,15 @@ use arrow::datatypes::{
 };
 
 use super::average::{DecimalAverage, DurationAverage};
+use super::bits::{self, Operation};
 use super::count::Count;
 use super::distinct::Distinct;
 use super::extreme::{self, Side};
 use super::float::FloatSum;
+use super::statistics::Statistics;
 use super::sum::Sum;
 use super::{Call, Function};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The state of one aggregate for every group.
 pub trait State: Send {
@@ -31,11 +33,11 @@ pub trait State: Send {
     /// When memory limits are passed.
     fn update(&mut self, change: &Change) -> Result<()>;
 
-    /// The present value of some groups.
+    /// The present values of some groups: of one aggregate, or of each that shares the state.
     ///
     /// # Errors
     /// When the values do not fit one array.
-    fn output(&self, groups: &[u32]) -> Result<Output>;
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>>;
 
     /// Forgets what a group has seen.
     fn clear(&mut self, group: u32);
@@ -58,6 +60,13 @@ impl From<ArrayRef> for Output {
     }
 }
 
+impl Output {
+    /// The values of the only aggregate of a state.
+    pub fn one(values: ArrayRef) -> Vec<Output> {
+        vec![values.into()]
+    }
+}
+
 /// A batch of rows that come (positive weight) and go (negative weight).
 pub struct Change<'a> {
     /// The group of each row.
@@ -70,15 +79,25 @@ pub struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// A change of these rows; rows with a NULL among the arguments count for no aggregate.
+    /// A change of these rows; rows with a NULL among the arguments do not count.
     pub fn new(groups: &'a [u32], weights: Option<&'a [i64]>, arguments: &'a [ArrayRef]) -> Self {
-        let nulls = arguments.iter().fold(None, |nulls: Option<NullBuffer>, argument| {
+        Change::counting(groups, weights, arguments, arguments)
+    }
+
+    /// A change of these rows; rows with a NULL among `needed` do not count.
+    pub fn counting(
+        groups: &'a [u32],
+        weights: Option<&'a [i64]>,
+        arguments: &'a [ArrayRef],
+        needed: &[ArrayRef],
+    ) -> Self {
+        let nulls = needed.iter().fold(None, |nulls: Option<NullBuffer>, argument| {
             NullBuffer::union(nulls.as_ref(), argument.logical_nulls().as_ref())
         });
         Change { groups, weights, arguments, nulls: nulls.filter(|n| n.null_count() > 0) }
     }
 
-    /// Visits the rows without NULL: row, group, weight.
+    /// Visits the rows that count: row, group, weight.
     #[inline(always)]
     pub fn for_each(&self, mut visit: impl FnMut(usize, usize, i64)) {
         match (&self.nulls, self.weights) {
@@ -101,23 +120,41 @@ impl<'a> Change<'a> {
     }
 }
 
-/// The state for a call, or an error that says which types it does not take.
+/// The state for a call of a function that has one of its own; `None` where it does not take these types.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where [`super::Aggregate::supports`] is false.
-pub fn build(call: &Call, arguments: &[DataType], output: &DataType, append_only: bool) -> Result<Box<dyn State>> {
-    let distinct = call.distinct && matches!(call.function, Function::Count | Function::Sum | Function::Avg);
-    let state = match (call.function, arguments) {
-        (Function::Count, _) if !distinct || arguments.len() == 1 => Some(Box::<Count>::default() as Box<dyn State>),
+/// When DISTINCT values cannot be kept.
+pub fn build(
+    call: &Call,
+    arguments: &[DataType],
+    output: &DataType,
+    append_only: bool,
+) -> Result<Option<Box<dyn State>>> {
+    // DISTINCT makes no difference to the others.
+    let distinct = call.distinct
+        && matches!(
+            call.function,
+            Function::Count | Function::Sum | Function::Avg | Function::BitXor | Function::Statistic(_)
+        );
+    let state: Option<Box<dyn State>> = match (&call.function, arguments) {
+        (Function::Count, _) if !distinct || arguments.len() == 1 => Some(Box::<Count>::default()),
         (Function::Sum, [argument]) => sum(argument, output),
         (Function::Avg, [argument]) => average(argument, output, distinct),
         (Function::Min, [argument]) => extreme::build(argument, Side::Least, append_only),
         (Function::Max, [argument]) => extreme::build(argument, Side::Greatest, append_only),
+        (Function::BoolAnd, [boolean @ DataType::Boolean]) => extreme::build(boolean, Side::Least, append_only),
+        (Function::BoolOr, [boolean @ DataType::Boolean]) => extreme::build(boolean, Side::Greatest, append_only),
+        (Function::BitAnd, [argument]) => bits::build(argument, Operation::And),
+        (Function::BitOr, [argument]) => bits::build(argument, Operation::Or),
+        (Function::BitXor, [argument]) => bits::build(argument, Operation::Xor),
+        (Function::Statistic(statistic), [DataType::Float64] | [DataType::Float64, DataType::Float64]) => {
+            Some(Box::new(Statistics::new(vec![*statistic])))
+        }
         _ => None,
     };
-    let state =
-        state.ok_or_else(|| Error::unsupported(format!("no incremental {:?} of {arguments:?}", call.function)))?;
-    if distinct { Ok(Box::new(Distinct::new(&arguments[0], state)?)) } else { Ok(state) }
+    state
+        .map(|state| if distinct { Ok(Box::new(Distinct::new(arguments, state)?) as _) } else { Ok(state) })
+        .transpose()
 }
 
 fn sum(argument: &DataType, output: &DataType) -> Option<Box<dyn State>> {

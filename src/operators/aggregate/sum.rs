@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::array::{ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, IntervalDayTime, IntervalMonthDayNano, i256};
 
@@ -94,12 +94,12 @@ where
         Ok(())
     }
 
-    fn output(&self, groups: &[u32]) -> Result<Output> {
+    fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
         let totals = groups.iter().map(|g| self.groups[*g as usize]);
         let nulls: NullBuffer = totals.clone().map(|total| total.count != 0).collect();
         let values = totals.map(|total| total.sum).collect::<Vec<_>>();
         let array = PrimitiveArray::<T>::new(values.into(), Some(nulls)).with_data_type(self.data_type.clone());
-        Ok((Arc::new(array) as ArrayRef).into())
+        Ok(Output::one(Arc::new(array)))
     }
 
     fn clear(&mut self, group: u32) {

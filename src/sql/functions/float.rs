@@ -66,6 +66,7 @@ fn is_float(data_type: &DataType) -> bool {
 
 impl AggregateUDFImpl for FloatAggregate {
     as_inner!();
+    without_order!();
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if is_float(args.return_field.data_type()) { Ok(self.make(&args, false)) } else { self.inner.accumulator(args) }

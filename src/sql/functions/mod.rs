@@ -3,9 +3,10 @@
 //! The batch engine adds floats in the order in which they come, so that its answer changes with the number of
 //! threads; a view that is kept up to date could not agree with it bit for bit. Under the same names Millstream
 //! registers functions with one answer: sums and averages of floats are exact and rounded once, MIN and MAX of floats
-//! follow the total order, and the statistics that have no such form see their rows sorted by value.
+//! follow the total order, variances and what is like them are quotients of exact sums, and the statistics that have no
+//! such form see their rows sorted by value.
 
-/// What a function has from the one that it stands in for (`self.inner`), and that the order of rows means nothing to it.
+/// What a function has from the one that it stands in for (`self.inner`).
 macro_rules! as_inner {
     () => {
         fn name(&self) -> &str {
@@ -31,7 +32,12 @@ macro_rules! as_inner {
         fn documentation(&self) -> Option<&Documentation> {
             self.inner.documentation()
         }
+    };
+}
 
+/// That the order of rows means nothing to a function.
+macro_rules! without_order {
+    () => {
         fn order_sensitivity(&self) -> AggregateOrderSensitivity {
             AggregateOrderSensitivity::Insensitive
         }
@@ -42,9 +48,11 @@ macro_rules! as_inner {
     };
 }
 
+mod corrected;
 mod exact;
 mod extreme;
 mod float;
+mod moments;
 mod sorted;
 
 use std::sync::Arc;
@@ -54,7 +62,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::AggregateUDF;
 
 use crate::error::Result;
+use crate::operators::moments::Statistic;
+use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
+use moments::ExactStatistic;
 use sorted::Sorted;
 
 /// Functions of floats with an exact form.
@@ -66,29 +77,14 @@ const FLOATS: [(&str, FloatFunction); 4] = [
 ];
 
 /// Functions that see their rows sorted.
-const SORTED: [&str; 21] = [
-    "var",
-    "var_pop",
-    "stddev",
-    "stddev_pop",
-    "covar_samp",
-    "covar_pop",
-    "corr",
-    "regr_slope",
-    "regr_intercept",
-    "regr_r2",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_sxx",
-    "regr_syy",
-    "regr_sxy",
-    "regr_count",
-    "approx_median",
-    "approx_percentile_cont",
-    "approx_percentile_cont_with_weight",
-    "percentile_cont",
-    "median",
-];
+const SORTED: [&str; 5] =
+    ["approx_median", "approx_percentile_cont", "approx_percentile_cont_with_weight", "percentile_cont", "median"];
+
+/// Functions that see their rows in the order of the call.
+const ORDERED: [&str; 1] = ["nth_value"];
+
+/// Functions that forget DISTINCT in some plans.
+const CORRECTED: [&str; 3] = ["array_agg", "string_agg", "bit_xor"];
 
 /// Puts Millstream's functions in the place of the batch engine's.
 ///
@@ -99,9 +95,21 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
         let inner = state.udaf(name)?;
         state.register_udaf(Arc::new(AggregateUDF::from(FloatAggregate::new(inner, function))))?;
     }
+    for (name, statistic) in Statistic::ALL {
+        let inner = state.udaf(name)?;
+        state.register_udaf(Arc::new(AggregateUDF::from(ExactStatistic::new(inner, statistic))))?;
+    }
     for name in SORTED {
         let inner = state.udaf(name)?;
-        state.register_udaf(Arc::new(AggregateUDF::from(Sorted::new(inner))))?;
+        state.register_udaf(Arc::new(AggregateUDF::from(Sorted::by_value(inner))))?;
+    }
+    for name in ORDERED {
+        let inner = state.udaf(name)?;
+        state.register_udaf(Arc::new(AggregateUDF::from(Sorted::by_order(inner))))?;
+    }
+    for name in CORRECTED {
+        let inner = state.udaf(name)?;
+        state.register_udaf(Arc::new(AggregateUDF::from(Corrected::new(inner))))?;
     }
     Ok(state)
 }

@@ -1,10 +1,11 @@
-//! A statistic that sees its rows sorted by value, so that the order in which they came leaves no trace.
+//! A function that sees its rows sorted, so that the order in which they came leaves no trace: by value, or by the
+//! ORDER BY of the call.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, new_empty_array};
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::{SortColumn, concat, lexsort_to_indices, take};
+use arrow::compute::{SortColumn, SortOptions, concat, lexsort_to_indices, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
@@ -17,17 +18,43 @@ use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Sorted {
     inner: Arc<AggregateUDF>,
+    by_order: bool,
 }
 
 impl Sorted {
-    /// Stands in for `inner`.
-    pub fn new(inner: Arc<AggregateUDF>) -> Self {
-        Sorted { inner }
+    /// Stands in for `inner`, with rows sorted by value.
+    pub fn by_value(inner: Arc<AggregateUDF>) -> Self {
+        Sorted { inner, by_order: false }
+    }
+
+    /// Stands in for `inner`, with rows sorted by the call's order, whatever order other calls beside it have.
+    pub fn by_order(inner: Arc<AggregateUDF>) -> Self {
+        Sorted { inner, by_order: true }
     }
 }
 
 impl AggregateUDFImpl for Sorted {
     as_inner!();
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        match self.by_order {
+            true => AggregateOrderSensitivity::SoftRequirement,
+            false => AggregateOrderSensitivity::Insensitive,
+        }
+    }
+
+    /// The rows are sorted whether or not they come so.
+    fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        Ok(Some(self))
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        if self.by_order { ReversedUDAF::NotSupported } else { ReversedUDAF::Identical }
+    }
+
+    fn supports_null_handling_clause(&self) -> bool {
+        self.inner.supports_null_handling_clause()
+    }
 
     fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
         self.inner.default_value(data_type)
@@ -38,7 +65,7 @@ impl AggregateUDFImpl for Sorted {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(SortedRows::new(self.inner.clone(), &args)?))
+        Ok(Box::new(SortedRows::new(self.inner.clone(), &args, self.by_order)?))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -50,7 +77,8 @@ impl AggregateUDFImpl for Sorted {
             let item = Field::new_list_field(field.data_type().clone(), true);
             Field::new_list(format!("{}[{at}]", args.name), item, true).into()
         };
-        Ok(args.input_fields.iter().enumerate().map(list).collect())
+        let order = if self.by_order { args.ordering_fields } else { &[] };
+        Ok(args.input_fields.iter().chain(order).enumerate().map(list).collect())
     }
 }
 
@@ -66,23 +94,36 @@ struct SortedRows {
     is_distinct: bool,
     exprs: Vec<Arc<dyn PhysicalExpr>>,
     expr_fields: Vec<FieldRef>,
+    /// The arguments, then the order where the rows are sorted by that.
     columns: Vec<ArrayRef>,
+    /// How these last columns are ordered; nothing where the rows are sorted by value.
+    order: Option<Vec<SortOptions>>,
 }
 
 impl SortedRows {
-    fn new(function: Arc<AggregateUDF>, args: &AccumulatorArgs) -> Result<Self> {
-        let columns = args.expr_fields.iter().map(|field| arrow::array::new_empty_array(field.data_type())).collect();
+    fn new(function: Arc<AggregateUDF>, args: &AccumulatorArgs, by_order: bool) -> Result<Self> {
+        let mut types = args.expr_fields.iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
+        let mut order = Vec::new();
+        if by_order {
+            for key in args.order_bys {
+                types.push(key.expr.data_type(args.schema)?);
+                order.push(key.options);
+            }
+        }
+        let columns = types.iter().map(new_empty_array).collect();
         let rows = SortedRows {
             function,
             return_field: args.return_field.clone(),
             schema: args.schema.clone(),
             ignore_nulls: args.ignore_nulls,
-            order_bys: args.order_bys.to_vec(),
+            // Rows that come in order need none.
+            order_bys: if by_order { Vec::new() } else { args.order_bys.to_vec() },
             name: args.name.to_string(),
             is_distinct: args.is_distinct,
             exprs: args.exprs.to_vec(),
             expr_fields: args.expr_fields.to_vec(),
             columns,
+            order: by_order.then_some(order),
         };
         // What the function refuses, it refuses now.
         rows.fresh()?;
@@ -110,11 +151,18 @@ impl SortedRows {
         Ok(())
     }
 
+    /// The arguments in order.
     fn sorted(&self) -> Result<Vec<ArrayRef>> {
-        let keys: Vec<SortColumn> =
-            self.columns.iter().map(|c| SortColumn { values: c.clone(), options: None }).collect();
+        let (args, order) = self.columns.split_at(self.columns.len() - self.order.as_ref().map_or(0, Vec::len));
+        let key = |(c, options): (&ArrayRef, Option<SortOptions>)| SortColumn { values: c.clone(), options };
+        let keys: Vec<SortColumn> = match &self.order {
+            // Rows of a call without an order are taken as they come.
+            Some(options) if options.is_empty() => return Ok(args.to_vec()),
+            Some(options) => order.iter().zip(options.iter().copied().map(Some)).map(key).collect(),
+            None => args.iter().map(|column| (column, None)).map(key).collect(),
+        };
         let order = lexsort_to_indices(&keys, None)?;
-        Ok(self.columns.iter().map(|c| take(c, &order, None)).collect::<Result<_, _>>()?)
+        Ok(args.iter().map(|c| take(c, &order, None)).collect::<Result<_, _>>()?)
     }
 }
 

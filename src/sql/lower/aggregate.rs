@@ -1,14 +1,23 @@
 //! GROUP BY, DISTINCT and global aggregates.
 
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Aggregate as AggregatePlan, Expr};
+use std::sync::Arc;
 
-use super::{Lowering, nullable, output};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Aggregate as AggregatePlan, Expr, ExprSchemable};
+use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
+
+use super::{Lowering, grouping, nullable, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
-use crate::operators::aggregate::{Aggregate, Call, Function};
+use crate::operators::aggregate::{Aggregate, BatchCall, Call, Function, Part};
 use crate::sql::expr::{Dependence, dependence};
+use crate::sql::functions::is_order_sensitive;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, plan: &AggregatePlan) -> Result<Option<NodeId>> {
@@ -17,22 +26,27 @@ impl Lowering<'_> {
         };
         let input = self.plan(&plan.input)?;
         let (input, place) = self.columns_for(input, &parts.columns, plan.input.schema())?;
-        let keys: Vec<usize> = (0..parts.keys).map(|k| place[k]).collect();
-        let calls: Vec<Call> = parts
-            .calls
-            .iter()
-            .map(|call| Call {
-                function: call.function,
-                args: call.args.iter().map(|a| place[*a]).collect(),
-                filter: call.filter.map(|f| place[f]),
-                distinct: call.distinct,
-            })
-            .collect();
+        let calls: Vec<Call> = parts.calls.iter().map(|call| placed(call, &place)).collect();
+        let keys = (0..parts.keys).map(|key| place[key]).collect();
+        match &parts.sets {
+            None => self.grouped(input, keys, calls, output(&plan.schema)).map(Some),
+            Some(sets) => self.grouped_by_sets(input, &keys, &calls, sets, output(&plan.schema)).map(Some),
+        }
+    }
+
+    /// An aggregate with its keys and calls as columns of `input`.
+    pub(super) fn grouped(
+        &mut self,
+        input: NodeId,
+        keys: Vec<usize>,
+        calls: Vec<Call>,
+        output: SchemaRef,
+    ) -> Result<NodeId> {
         let append_only = self.circuit.facts(input).append_only;
         let facts = Facts { append_only: append_only && calls.is_empty(), key: Some((0..keys.len()).collect()) };
         let detail = format!("{keys:?} {calls:?}");
-        let operator = Aggregate::new(self.circuit.schema(input), keys, calls, output(&plan.schema), append_only)?;
-        Ok(Some(self.add(operator, vec![input], facts, detail)))
+        let operator = Aggregate::new(self.circuit.schema(input), keys, calls, output, append_only)?;
+        Ok(self.add(operator, vec![input], facts, detail))
     }
 
     /// A node with these expressions over `input` as columns, and where each of them is.
@@ -61,12 +75,20 @@ impl Lowering<'_> {
             });
             place.push(at);
         }
-        let fields = distinct
-            .iter()
-            .map(|e| Ok(datafusion::logical_expr::ExprSchemable::to_field(e, schema)?.1.as_ref().clone()))
-            .collect::<Result<Vec<_>>>()?;
+        let fields = distinct.iter().map(|e| Ok(e.to_field(schema)?.1.as_ref().clone())).collect::<Result<Vec<_>>>()?;
         let schema_out = nullable(&arrow::datatypes::Schema::new(fields));
         Ok((self.projected(input, &distinct, schema, schema_out)?, place))
+    }
+}
+
+/// A call whose columns are numbered among those of a node.
+fn placed(call: &Call, place: &[usize]) -> Call {
+    Call {
+        function: call.function.clone(),
+        args: call.args.iter().map(|a| place[*a]).collect(),
+        filter: call.filter.map(|f| place[f]),
+        distinct: call.distinct,
+        order: call.order.iter().map(|(column, options)| (place[*column], *options)).collect(),
     }
 }
 
@@ -74,38 +96,35 @@ impl Lowering<'_> {
 struct Parts {
     columns: Vec<Expr>,
     keys: usize,
+    /// Which of the keys each grouping set has, where there are sets.
+    sets: Option<Vec<Vec<usize>>>,
     calls: Vec<Call>,
 }
 
 impl Parts {
     /// `None` where an incremental operator does not cover the aggregate.
     fn of(plan: &AggregatePlan) -> Result<Option<Parts>> {
-        let mut parts = Parts { columns: plan.group_expr.clone(), keys: plan.group_expr.len(), calls: Vec::new() };
-        if plan.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return Ok(None);
-        }
-        for (at, expr) in plan.aggr_expr.iter().enumerate() {
-            let Expr::AggregateFunction(AggregateFunction { func, params }) = expr.clone().unalias() else {
+        let (columns, sets) = match plan.group_expr.as_slice() {
+            [Expr::GroupingSet(sets)] => match grouping::sets(sets) {
+                Some((keys, sets)) => (keys, Some(sets)),
+                None => return Ok(None),
+            },
+            keys => (keys.to_vec(), None),
+        };
+        let mut parts = Parts { keys: columns.len(), columns, sets, calls: Vec::new() };
+        let values = &plan.schema.fields()[plan.schema.fields().len() - plan.aggr_expr.len()..];
+        for (expr, value) in plan.aggr_expr.iter().zip(values) {
+            let Expr::AggregateFunction(function) = expr.clone().unalias() else {
                 return Ok(None);
             };
-            let Some(function) = function(func.name()) else {
+            let call = match parts.own(&function, plan.input.schema(), value.data_type())? {
+                Some(call) => Some(call),
+                None => parts.batch(function, plan.input.schema())?,
+            };
+            let Some(call) = call else {
                 return Ok(None);
             };
-            // COUNT(1), which is also what COUNT(*) becomes, counts rows.
-            let counts_rows = function == Function::Count
-                && !params.distinct
-                && params.args.iter().all(|a| matches!(a, Expr::Literal(value, _) if !value.is_null()));
-            let args = if counts_rows { Vec::new() } else { params.args };
-            let types = args
-                .iter()
-                .map(|a| Ok(datafusion::logical_expr::ExprSchemable::get_type(a, plan.input.schema())?))
-                .collect::<Result<Vec<_>>>()?;
-            if !Aggregate::supports(function, &types, plan.schema.field(parts.keys + at).data_type(), params.distinct) {
-                return Ok(None);
-            }
-            let args = args.into_iter().map(|a| parts.push(a)).collect();
-            let filter = params.filter.map(|f| parts.push(*f));
-            parts.calls.push(Call { function, args, filter, distinct: params.distinct });
+            parts.calls.push(call);
         }
         for expr in &parts.columns {
             if dependence(expr)? == Dependence::Time {
@@ -115,19 +134,95 @@ impl Parts {
         Ok(Some(parts))
     }
 
+    /// A call of a function that has a state of its own.
+    fn own(&mut self, call: &AggregateFunction, input: &DFSchema, output: &DataType) -> Result<Option<Call>> {
+        let params = &call.params;
+        let Some(function) = Function::named(call.func.name()) else {
+            return Ok(None);
+        };
+        // COUNT(1), which is also what COUNT(*) becomes, counts rows.
+        let counts_rows = matches!(function, Function::Count)
+            && !params.distinct
+            && params.args.iter().all(|a| matches!(a, Expr::Literal(value, _) if !value.is_null()));
+        let args = if counts_rows { &[] } else { params.args.as_slice() };
+        let types = args.iter().map(|a| Ok(a.get_type(input)?)).collect::<Result<Vec<_>>>()?;
+        if !Aggregate::supports(&function, &types, output, params.distinct) {
+            return Ok(None);
+        }
+        let args = args.iter().map(|a| self.push(a.clone())).collect();
+        let filter = params.filter.as_ref().map(|f| self.push(f.as_ref().clone()));
+        Ok(Some(Call { function, args, filter, distinct: params.distinct, order: Vec::new() }))
+    }
+
+    /// A call of any other function of the batch engine, over the rows of each group.
+    fn batch(&mut self, mut call: AggregateFunction, input: &DFSchema) -> Result<Option<Call>> {
+        let params = &call.params;
+        let constants: Vec<Option<ScalarValue>> = params
+            .args
+            .iter()
+            .map(|arg| match arg {
+                Expr::Literal(value, _) => Some(value.clone()),
+                _ => None,
+            })
+            .collect();
+        let (order, distinct) = (params.order_by.clone(), params.distinct);
+        let variable = params.args.iter().filter(|arg| !matches!(arg, Expr::Literal(..)));
+        for (expr, is_key) in variable.clone().map(|a| (a, false)).chain(order.iter().map(|o| (&o.expr, true))) {
+            let data_type = expr.get_type(input)?;
+            // The values of a DISTINCT aggregate are put in order by the function itself.
+            if !RowConverter::supports_fields(&[SortField::new(data_type.clone())])
+                || is_key && !distinct && !has_one_order(&data_type)
+            {
+                return Ok(None);
+            }
+        }
+        let args = variable.cloned().collect::<Vec<_>>();
+        let args = args.into_iter().map(|a| self.push(a)).collect();
+        let filter = params.filter.as_ref().map(|f| self.push(f.as_ref().clone()));
+        let keys = order
+            .into_iter()
+            .map(|sort| {
+                let options = SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
+                (self.push(sort.expr), options)
+            })
+            .collect();
+        let name = call.func.name().to_owned();
+        let ignores_nulls = call.params.null_treatment == Some(NullTreatment::IgnoreNulls);
+        let (part, skips_nulls) = match (name.as_str(), constants.get(1)) {
+            _ if distinct => (Part::All, false),
+            ("first_value", _) => (Part::First(1), ignores_nulls),
+            ("last_value", _) => (Part::Last(1), ignores_nulls),
+            ("nth_value", Some(Some(ScalarValue::Int64(Some(n))))) if *n > 0 => (Part::First(*n as usize), false),
+            ("nth_value", Some(Some(ScalarValue::Int64(Some(n))))) if *n < 0 => {
+                (Part::Last(n.unsigned_abs() as usize), false)
+            }
+            _ => (Part::All, false),
+        };
+        if is_order_sensitive(&name) && !distinct {
+            // The rows come in order; a function that is told of it sorts them once more.
+            call.params.order_by = Vec::new();
+        }
+        let expr = Expr::AggregateFunction(call);
+        let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
+        let lowered = LoweredAggregateBuilder::new(&expr, input, input.as_arrow(), &props, &context).build()?;
+        let aggregate = lowered.aggregate.as_ref().clone();
+        let function = BatchCall::new(name, aggregate, constants, part, skips_nulls);
+        Ok(Some(Call { function: Function::Batch(Arc::new(function)), args, filter, distinct, order: keys }))
+    }
+
     fn push(&mut self, expr: Expr) -> usize {
         self.columns.push(expr);
         self.columns.len() - 1
     }
 }
 
-fn function(name: &str) -> Option<Function> {
-    Some(match name {
-        "count" => Function::Count,
-        "sum" => Function::Sum,
-        "avg" => Function::Avg,
-        "min" => Function::Min,
-        "max" => Function::Max,
-        _ => return None,
-    })
+/// Whether the batch engine puts values of a type in one order wherever it compares them. Structs come here field by
+/// field; within lists it compares them in part only.
+fn has_one_order(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            !item.data_type().is_nested()
+        }
+        other => !other.is_nested(),
+    }
 }

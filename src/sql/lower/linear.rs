@@ -73,7 +73,12 @@ impl Lowering<'_> {
         self.project(input, exprs, output)
     }
 
-    fn project(&mut self, input: NodeId, exprs: Vec<Arc<dyn PhysicalExpr>>, output: SchemaRef) -> Result<NodeId> {
+    pub(super) fn project(
+        &mut self,
+        input: NodeId,
+        exprs: Vec<Arc<dyn PhysicalExpr>>,
+        output: SchemaRef,
+    ) -> Result<NodeId> {
         let columns: Vec<Option<usize>> = exprs.iter().map(|e| e.downcast_ref::<Column>().map(Column::index)).collect();
         let unchanged = columns.len() == self.circuit.schema(input).fields().len()
             && columns.iter().enumerate().all(|(at, c)| *c == Some(at))

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod group_top;
+mod grouping;
 mod join;
 mod limit;
 mod linear;

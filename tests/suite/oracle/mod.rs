@@ -9,6 +9,7 @@
 //! runs one seed again; `ORACLE_CASES=1000` runs more of them; `ORACLE_FAILURES=10` ends at the tenth failure;
 //! `ORACLE_PRINT=1` prints each script before it is run.
 
+mod aggregates;
 mod case;
 mod change;
 mod exotic;

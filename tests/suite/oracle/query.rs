@@ -42,11 +42,12 @@ impl Queries<'_> {
         if self.exotic && !self.fallible && self.random.percent(60) {
             return self.exotic_query(depth);
         }
-        match self.random.below(18) {
+        match self.random.below(19) {
             13..15 => self.window(depth),
             15 if !self.fallible => self.best_of_groups(depth),
             16 if !self.fallible => self.distinct_on(depth),
             17 => self.unnest(depth),
+            18 => self.grouping_sets(depth),
             0..2 => self.select(depth),
             2..6 => self.aggregate(depth),
             6 => self.global_aggregate(depth),
@@ -211,29 +212,6 @@ impl Queries<'_> {
         }
         let condition = self.condition(&from.columns, 40);
         Query { sql: format!("SELECT {} FROM {}{condition}", list.join(", "), from.sql), kinds }
-    }
-
-    /// A call of an aggregate.
-    pub fn call(&mut self, columns: &[Named]) -> (String, Kind) {
-        let depth = self.random.below(2);
-        let (argument, kind) = self.expressions(columns).any(depth);
-        let number = *self.random.pick(&[Kind::Int, Kind::Int, Kind::Float, Kind::Decimal]);
-        let depth = self.random.below(2);
-        let numeric = self.expressions(columns).of(number, depth);
-        let (call, kind) = match self.random.below(11) {
-            0..2 => ("count(*)".into(), Kind::Int),
-            2 => (format!("count({argument})"), Kind::Int),
-            3 => (format!("count(DISTINCT {argument})"), Kind::Int),
-            4..6 => (format!("sum({numeric})"), number),
-            6 => (format!("avg({numeric})"), if number == Kind::Int { Kind::Float } else { number }),
-            7 | 8 => (format!("min({argument})"), kind),
-            9 => (format!("max({argument})"), kind),
-            _ => (format!("sum(DISTINCT {numeric})"), number),
-        };
-        match self.random.percent(15) {
-            true => (format!("{call} FILTER (WHERE {})", self.expressions(columns).condition(1)), kind),
-            false => (call, kind),
-        }
     }
 
     fn union_all(&mut self, depth: usize) -> Query {

@@ -174,3 +174,48 @@ fn an_order_may_name_a_column_twice() {
         "CREATE MATERIALIZED VIEW w AS SELECT last_value(y ORDER BY x, x DESC) AS y FROM a",
     ]);
 }
+
+#[test]
+fn distinct_is_not_forgotten_beside_others() {
+    let database = verified(&[
+        "CREATE TABLE a (k TEXT, x BIGINT)",
+        "INSERT INTO a VALUES ('k', 1), ('k', 3), ('k', 3), ('k', NULL)",
+        "CREATE MATERIALIZED VIEW v AS SELECT k, bit_xor(DISTINCT x) AS b FROM a GROUP BY k",
+        "CREATE MATERIALIZED VIEW w AS SELECT k, array_agg(DISTINCT x ORDER BY x) AS up, \
+         array_agg(DISTINCT x ORDER BY x DESC) AS down, string_agg(DISTINCT k, '' ORDER BY k DESC) AS s FROM a GROUP BY k",
+        "CREATE MATERIALIZED VIEW n AS SELECT nth_value(x, 2 ORDER BY k, x) AS up, nth_value(x, 2 ORDER BY x DESC) AS down FROM a",
+        "DELETE FROM a WHERE x = 1",
+        "INSERT INTO a VALUES ('k', 1), ('j', 7)",
+    ]);
+    assert_eq!(count(&database, "SELECT * FROM v WHERE b = 2"), 1);
+    assert_eq!(count(&database, "SELECT * FROM w WHERE up = [1, 3, NULL] AND down = [NULL, 3, 1]"), 1);
+    assert_eq!(count(&database, "SELECT * FROM n WHERE up = 1 AND down = 7"), 1);
+}
+
+#[test]
+fn lists_with_null_have_one_order_and_any_value_is_the_first() {
+    let database = verified(&[
+        "CREATE TABLE a (k TEXT, x BIGINT, l BIGINT[])",
+        "INSERT INTO a VALUES ('k', NULL, [NULL]), ('k', 2, [1]), ('k', 1, NULL)",
+        "CREATE MATERIALIZED VIEW v AS SELECT max(l) AS m FROM a",
+        "CREATE MATERIALIZED VIEW w AS SELECT k, max(l) AS m, any_value(x) AS x FROM a GROUP BY k",
+        "CREATE MATERIALIZED VIEW f AS SELECT k, first_value(x ORDER BY l NULLS FIRST) AS x FROM a GROUP BY k",
+    ]);
+    for view in ["v", "w"] {
+        assert_eq!(count(&database, &format!("SELECT * FROM {view} WHERE m = [NULL]")), 1, "{view}");
+    }
+    assert_eq!(count(&database, "SELECT * FROM w WHERE x = 1"), 1);
+}
+
+#[test]
+fn what_a_filter_leaves_out_does_not_fail() {
+    let database = verified(&[
+        "CREATE TABLE a (k TEXT, x BIGINT)",
+        "INSERT INTO a VALUES ('k', 0), ('k', 5)",
+        "CREATE MATERIALIZED VIEW v AS SELECT k, sum(10 / x) FILTER (WHERE x <> 0) AS s, \
+         max(10 / x) FILTER (WHERE x <> 0) AS m FROM a GROUP BY k",
+        "CREATE MATERIALIZED VIEW w AS SELECT array_agg(k ORDER BY 10 / x) FILTER (WHERE x <> 0) AS s FROM a",
+    ]);
+    assert_eq!(count(&database, "SELECT * FROM v WHERE s = 2 AND m = 2"), 1);
+    assert_eq!(count(&database, "SELECT sum(10 / x) FILTER (WHERE x <> 0) AS s FROM a"), 1);
+}
