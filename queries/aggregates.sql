@@ -45,6 +45,30 @@ UPDATE orders SET customer = 'cyd', paid = true WHERE id = 2;
 .print -- ada has one order left, cyd has two
 SELECT * FROM customers ORDER BY customer;
 
+-- Any aggregate function is kept up to date. Variances and the like come from exact sums; `first_value` and the functions
+-- that list or sort keep the rows of each group.
+CREATE MATERIALIZED VIEW habits AS
+SELECT
+    customer,
+    round(stddev_pop(price), 4) AS spread,
+    median(price) AS middle,
+    bool_and(paid) AS all_paid,
+    string_agg(item, ', ' ORDER BY price DESC) AS items,
+    last_value(item ORDER BY id) AS latest
+FROM orders
+GROUP BY customer;
+SELECT * FROM habits ORDER BY customer;
+UPDATE orders SET price = 7, item = 'rum' WHERE id = 3;
+SELECT * FROM habits ORDER BY customer;
+
+
+-- ROLLUP: the customers, and all of them together.
+CREATE MATERIALIZED VIEW shares AS
+SELECT customer, grouping(customer) AS is_total, sum(price) AS total FROM orders GROUP BY ROLLUP (customer);
+SELECT * FROM shares ORDER BY is_total, customer;
+VERIFY shares;
+EXPLAIN shares;
+
 -- Without GROUP BY there is one row always, even over nothing.
 CREATE MATERIALIZED VIEW turnover AS SELECT count(*) AS orders, sum(price) AS total FROM orders;
 DELETE FROM orders;
