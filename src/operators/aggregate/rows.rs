@@ -60,10 +60,11 @@ impl GroupRows {
     /// The columns of a part of a group's rows, and how many rows these are.
     fn decode(&self, group: u32, part: Part) -> Result<(Vec<ArrayRef>, usize)> {
         let bag = &self.groups[group as usize];
+        let rows = bag.iter().map(|(row, weight)| (row.as_ref(), weight));
         let (mut entries, wanted) = match part {
-            Part::All => (bag.iter().collect::<Vec<_>>(), usize::MAX),
-            Part::First(count) => (bag.iter().take(count).collect(), count),
-            Part::Last(count) => (bag.iter().rev().take(count).collect(), count),
+            Part::All => (rows.collect::<Vec<(&[u8], i64)>>(), usize::MAX),
+            Part::First(count) => (rows.take(count).collect(), count),
+            Part::Last(count) => (rows.rev().take(count).collect(), count),
         };
         let mut total = 0;
         entries.retain_mut(|(_, weight)| {
@@ -82,8 +83,7 @@ impl GroupRows {
         let parser = self.converter.parser();
         let columns = self.converter.convert_rows(entries.iter().map(|(row, _)| parser.parse(row)))?;
         let take = (total > entries.len()).then(|| {
-            let repeat =
-                |(at, (_, count)): (usize, &(&Box<[u8]>, i64))| std::iter::repeat_n(at as u32, *count as usize);
+            let repeat = |(at, (_, count)): (usize, &(&[u8], i64))| std::iter::repeat_n(at as u32, *count as usize);
             UInt32Array::from_iter_values(entries.iter().enumerate().flat_map(repeat))
         });
         let columns = columns.into_iter().zip(&self.types).map(|(column, data_type)| {
