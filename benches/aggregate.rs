@@ -32,7 +32,13 @@ fn delta(start: usize, rows: usize, groups: usize) -> Delta {
 }
 
 fn aggregate(append_only: bool) -> Aggregate {
-    let call = |function, args: &[usize]| Call { function, args: args.to_vec(), filter: None, distinct: false };
+    let call = |function, args: &[usize]| Call {
+        function,
+        args: args.to_vec(),
+        filter: None,
+        distinct: false,
+        order: Vec::new(),
+    };
     let calls = vec![
         call(Function::Count, &[]),
         call(Function::Sum, &[1]),
