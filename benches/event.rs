@@ -49,7 +49,13 @@ fn circuit() -> (Circuit, NodeId, NodeId) {
     };
     let column = |name: &str| col(name, &schema).expect("a column of the schema");
     let compare = |symbol, value: i64| binary(column("v"), symbol, lit(value), &schema).expect("an expression");
-    let call = |function, args: &[usize]| Call { function, args: args.to_vec(), filter: None, distinct: false };
+    let call = |function, args: &[usize]| Call {
+        function,
+        args: args.to_vec(),
+        filter: None,
+        distinct: false,
+        order: Vec::new(),
+    };
     let calls = vec![call(Function::Count, &[]), call(Function::Sum, &[1])];
     let project = Project::new(schema.clone(), vec![column("k"), compare(Symbol::Multiply, 2)]);
     let operators: [Box<dyn Operator>; 3] = [
