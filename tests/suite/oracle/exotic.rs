@@ -1,7 +1,6 @@
 //! Random queries of what has no incremental operator yet.
 
 use super::query::{Queries, Query};
-use super::value::Kind;
 
 impl Queries<'_> {
     /// A query with at least one construct that is recomputed.
