@@ -204,6 +204,11 @@ impl RowSet {
         self.weights[id as usize]
     }
 
+    /// The ids of the rows of the change that was last applied, if it had any, in its order.
+    pub fn applied(&self) -> &[u32] {
+        &self.ids
+    }
+
     /// The columns by id.
     pub fn columns(&self) -> &Columns {
         match &self.rows {

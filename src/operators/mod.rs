@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`filter`], [`project`], [`union`], [`unnest`] | linear: `dQ(R) = Q(dR)` |
 //! | [`aggregate`] | per touched group, `-old +new` |
-//! | [`join`] | `d(L*R) = dL*R' + L*dR` |
+//! | [`join`] | `d(L*R) = dL*R' + L*dR`, and rows whose matches come or go |
+//! | [`bag`] | per touched row, the change of its count |
+//! | [`single`] | per touched key, `-old +new`, or an error |
 //! | [`topk`] | what moves over the edge of the window |
 //! | [`recursion`] | `W(r+1) = Q(W(r))`, each round by the change of the one before |
 //! | [`group_top`] | what differs between the old and the new top of a touched group |
@@ -12,6 +14,7 @@
 //! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
 pub mod aggregate;
+pub mod bag;
 pub mod collect;
 pub mod constant;
 pub mod eval;
@@ -24,6 +27,7 @@ pub mod ordered;
 pub mod project;
 pub mod recompute;
 pub mod recursion;
+pub mod single;
 pub mod slot;
 pub mod topk;
 pub mod union;

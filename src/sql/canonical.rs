@@ -20,9 +20,11 @@ use datafusion::logical_expr::{
     Sort, SortExpr, Window, ident, lit,
 };
 
+use super::bags::count_rows;
 use super::filter_guard::guarded;
 use super::functions::is_order_sensitive;
 use super::recursive::recursive;
+use super::subquery::decorrelate;
 use super::total_order::TotalOrder;
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written, before any optimisation.
@@ -30,7 +32,7 @@ use super::total_order::TotalOrder;
 /// # Errors
 /// When a node cannot be rebuilt, which would be a bug.
 pub fn canonical(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up_with_subqueries(rewrite)?.data)
+    Ok(decorrelate(count_rows(plan)?)?.transform_up_with_subqueries(rewrite)?.data)
 }
 
 /// Gives structs and lists one order, and leaves open what SQL leaves open: for queries that nobody keeps, to which a
@@ -39,7 +41,7 @@ pub fn canonical(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// # Errors
 /// As [`canonical`].
 pub fn comparable(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up_with_subqueries(compare_by_fields)?.data)
+    Ok(decorrelate(count_rows(plan)?)?.transform_up_with_subqueries(compare_by_fields)?.data)
 }
 
 /// Gives sorts columns for their expressions, so that these are evaluated as the rows come: a sort evaluates its own

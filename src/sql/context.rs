@@ -21,11 +21,9 @@ use crate::error::Result;
 pub use crate::operators::recompute::at_time;
 
 /// Rules of the batch optimiser that make a view dearer to maintain.
-const RULES_DROPPED_FOR_VIEWS: [&str; 2] = [
+const RULES_DROPPED_FOR_VIEWS: [&str; 1] = [
     // Fuses LIMIT into Sort, where our top-k is recognised by the pair.
     "push_down_limit",
-    // Turns inner joins into semi joins, which keep more.
-    "eliminate_join",
 ];
 
 /// Rows of a batch in batch queries.

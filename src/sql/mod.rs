@@ -8,6 +8,7 @@
 //! DataFusion resolves names and types, optimises, and evaluates scalar expressions, for views and batch queries
 //! alike. `canonical` fixes what SQL leaves open, so that both give the same rows bit for bit.
 
+pub mod bags;
 pub mod bind;
 pub mod bounds;
 pub mod canonical;
@@ -24,6 +25,7 @@ pub mod locate;
 pub mod lower;
 mod operators;
 pub mod parameters;
+pub mod own_node;
 pub mod parse;
 pub mod postgres;
 mod recursive;
@@ -32,6 +34,7 @@ mod round_limit;
 mod rules;
 pub mod split;
 pub mod statement;
+pub mod subquery;
 pub mod total_order;
 pub mod types;
 

@@ -25,6 +25,8 @@ use datafusion::physical_plan::{
 };
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::own_node::OwnPlanner;
+
 /// Rows in the order of `order`, whether or not anybody asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
 pub struct TotalOrder {
@@ -99,14 +101,15 @@ impl UserDefinedLogicalNodeCore for TotalOrder {
     }
 }
 
-/// The batch engine's planner, which also knows [`TotalOrder`].
+/// The batch engine's planner, which also knows [`TotalOrder`] and the nodes of [`super::own_node`].
 #[derive(Debug)]
 pub struct Planner;
 
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(TotalOrderPlanner)]);
+        let planner =
+            DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(TotalOrderPlanner), Arc::new(OwnPlanner)]);
         planner.create_physical_plan(plan, session).await
     }
 }

@@ -9,6 +9,7 @@ mod grouping;
 mod join;
 mod limit;
 mod linear;
+mod own;
 mod recompute;
 mod recursion;
 mod rounds;
@@ -24,10 +25,11 @@ use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::{Constraints, DFSchema};
 use datafusion::datasource::{TableProvider, TableType, source_as_provider};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::bounds::PLAN_NODES_MAX;
+use super::own_node::OwnNode;
 use super::total_order::TotalOrder;
 use crate::circuit::{Circuit, Facts, NodeId, NodeSpec, Operator};
 use crate::error::{Error, Result};
@@ -100,7 +102,7 @@ impl Lowering<'_> {
             LogicalPlan::Repartition(repartition) => Some(self.plan(&repartition.input)?),
             LogicalPlan::Union(union) => self.union(union)?,
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate)?,
-            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => self.inner_join(join)?,
+            LogicalPlan::Join(join) => self.join(join)?,
             LogicalPlan::Sort(sort) => self.sort(sort)?,
             LogicalPlan::Limit(limit) => self.limit(limit)?,
             LogicalPlan::RecursiveQuery(query) => self.recursion(query)?,
@@ -108,10 +110,11 @@ impl Lowering<'_> {
             LogicalPlan::Unnest(unnest) => self.unnest(unnest)?,
             LogicalPlan::Values(values) => self.values(values)?,
             LogicalPlan::EmptyRelation(empty) => Some(self.empty(empty)),
-            other => match TotalOrder::of(other) {
+            other => match (TotalOrder::of(other), OwnNode::of(other)) {
                 // Says nothing about a bag of rows; a node that depends on it has taken it along.
-                Some(order) => Some(self.plan(order.input())?),
-                None => None,
+                (Some(order), _) => Some(self.plan(order.input())?),
+                (_, Some((own, inputs))) => Some(self.own(own, inputs)?),
+                _ => None,
             },
         };
         match lowered {
