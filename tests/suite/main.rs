@@ -4,6 +4,7 @@
 
 mod architecture;
 mod archive_readers;
+mod correlated;
 mod crash;
 mod damage;
 mod damage_writes;

@@ -22,6 +22,7 @@ pub mod random;
 mod recursive;
 mod reference;
 mod regressions;
+mod relational;
 mod run;
 mod stock;
 mod value;

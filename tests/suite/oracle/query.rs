@@ -42,7 +42,8 @@ impl Queries<'_> {
         if self.exotic && !self.fallible && self.random.percent(60) {
             return self.exotic_query(depth);
         }
-        match self.random.below(19) {
+        match self.random.below(23) {
+            19.. => self.relational_query(depth),
             13..15 => self.window(depth),
             15 if !self.fallible => self.best_of_groups(depth),
             16 if !self.fallible => self.distinct_on(depth),
