@@ -40,3 +40,19 @@ FROM flights a
 JOIN flights b ON a.origin = b.destination AND a.destination = b.origin AND a.date = b.date AND a.origin < b.origin
 GROUP BY a.origin, a.destination;
 SELECT * FROM both_ways ORDER BY pairs DESC, origin, destination LIMIT 3;
+
+-- An outer join keeps airports that no flight leaves from; the first flight that does takes the place of the NULLs.
+CREATE MATERIALIZED VIEW departures AS
+SELECT state, count(DISTINCT iata) AS airports, count(flights.origin) AS flights
+FROM airports
+LEFT JOIN flights ON flights.origin = airports.iata
+GROUP BY state;
+SELECT * FROM departures ORDER BY flights DESC, state LIMIT 3;
+EXPLAIN departures;
+
+-- A subquery is a join too: states that no flight leaves from.
+CREATE MATERIALIZED VIEW unserved AS
+SELECT DISTINCT state FROM airports a
+WHERE NOT EXISTS (SELECT 1 FROM airports b JOIN flights ON flights.origin = b.iata WHERE b.state = a.state);
+SELECT count(*) AS states FROM unserved;
+VERIFY;
