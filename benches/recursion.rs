@@ -9,7 +9,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use millstream::circuit::{Circuit, Facts, NodeSpec, OWN_ROWS, Operator, Tick};
 use millstream::delta::Delta;
-use millstream::operators::join::Join;
+use millstream::operators::join::{Join, Kind, Spec};
 use millstream::operators::project::Project;
 use millstream::operators::recursion::{ROUND, ROUNDS_MAX, Recursion, with_round};
 
@@ -44,7 +44,15 @@ fn reach() -> Recursion {
     let other = circuit.input(1, edges(), Facts::default());
     let columns =
         [("node", DataType::Int64), (ROUND, DataType::UInt32), ("a", DataType::Int64), ("b", DataType::Int64)];
-    let join = Join::new(with_round(&nodes()), edges(), vec![(0, 0)], false, (false, false), schema(&columns));
+    let spec = Spec {
+        kind: Kind::Inner,
+        on: vec![(0, 0)],
+        nulls_equal: false,
+        condition: None,
+        append_only: (false, false),
+        output: schema(&columns),
+    };
+    let join = Join::new(with_round(&nodes()), edges(), spec);
     let mut add = |operator: Box<dyn Operator>, inputs| {
         let identity = operator.to_string();
         circuit.add(NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: false })

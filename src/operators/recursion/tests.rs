@@ -15,7 +15,7 @@ use crate::delta::Delta;
 use crate::delta::rows::RowSet;
 use crate::delta::text::{parse, print};
 use crate::error::{Error, Result};
-use crate::operators::join::Join;
+use crate::operators::join::{Join, Kind, Spec};
 use crate::operators::project::Project;
 use crate::operators::testing::{Random, change, contents, schema, step};
 
@@ -54,7 +54,15 @@ fn walk(is_distinct: bool, rounds_max: u32) -> (Recursion, Arc<AtomicUsize>) {
     };
     let columns = [("a", DataType::Int64), ("b", DataType::Int64), ("round", DataType::UInt32)];
     let joined = schema(&[columns.as_slice(), &[("c", DataType::Int64), ("d", DataType::Int64)]].concat());
-    let join = Join::new(with_round(&pairs()), pairs(), vec![(1, 0)], false, (false, false), joined).unwrap();
+    let spec = Spec {
+        kind: Kind::Inner,
+        on: vec![(1, 0)],
+        nulls_equal: false,
+        condition: None,
+        append_only: (false, false),
+        output: joined,
+    };
+    let join = Join::new(with_round(&pairs()), pairs(), spec).unwrap();
     let joined = circuit.add(node(Box::new(join), vec![own, edges]));
     let derived = Arc::new(AtomicUsize::new(0));
     let counted = circuit.add(node(Box::new(Counted(circuit.schema(joined), derived.clone())), vec![joined]));
