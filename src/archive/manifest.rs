@@ -17,6 +17,7 @@ use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::delta::added::Added;
 use crate::error::{Error, Result};
 use crate::log::{DiskFile, Mark, ObjectId, Offset, Statement, remove, rename, sync_folder};
 
@@ -58,6 +59,12 @@ pub struct DatasetEntry {
     /// The declared columns: an Arrow IPC schema message, in hexadecimal.
     #[serde(serialize_with = "write_schema", deserialize_with = "read_schema")]
     pub schema: SchemaRef,
+    /// Whether columns were added or renamed: files may have fewer columns, or others' names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub altered: bool,
+    /// What rows of files without a column have there.
+    #[serde(default, skip_serializing_if = "Added::is_empty")]
+    pub added: Added,
     /// Its files, in the order of their offsets.
     pub files: Vec<FileEntry>,
 }

@@ -29,6 +29,7 @@ pub use manifest::{DatasetEntry, FileEntry, Kind, MANIFEST_VERSION, Manifest};
 pub use offline::register;
 pub use read::Scan;
 
+use crate::delta::added::Added;
 use crate::error::{Error, Result};
 use crate::log::{Mark, ObjectId, Offset, Record, Segment, create_folder, list, remove, sync_folder};
 
@@ -43,6 +44,8 @@ pub struct Dataset {
     pub kind: Kind,
     /// Its declared columns.
     pub schema: SchemaRef,
+    /// What rows from before a column was added have there.
+    pub added: Added,
     /// Whether it has been dropped.
     pub dropped: bool,
 }
@@ -173,6 +176,8 @@ impl Archive {
 fn declare(manifest: &mut Manifest, dataset: &Dataset) {
     if let Some(known) = manifest.datasets.iter_mut().find(|known| known.id == dataset.id) {
         (known.name, known.dropped) = (dataset.name.clone(), dataset.dropped);
+        known.altered |= known.schema != dataset.schema;
+        (known.schema, known.added) = (dataset.schema.clone(), dataset.added.clone());
         return;
     }
     let mut folder = folder_name(&dataset.name);
@@ -187,6 +192,8 @@ fn declare(manifest: &mut Manifest, dataset: &Dataset) {
         folder,
         dropped: dataset.dropped,
         schema: dataset.schema.clone(),
+        altered: false,
+        added: dataset.added.clone(),
         files: Vec::new(),
     });
 }

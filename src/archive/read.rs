@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::Archive;
 use super::columns::{OFFSET_COLUMN, from_stored, stored, with_ours};
 use super::manifest::{DatasetEntry, FileEntry};
+use crate::delta::added::Added;
 use crate::error::{Error, Result};
 use crate::log::{DiskFile, ObjectId, Offset};
 
@@ -29,6 +30,9 @@ pub struct Scan {
     archive: Arc<Archive>,
     folder: PathBuf,
     schema: SchemaRef,
+    /// The columns that were declared, before ours.
+    declared: usize,
+    added: Added,
     files: VecDeque<FileEntry>,
     from: Offset,
     to: Offset,
@@ -45,6 +49,8 @@ impl Archive {
             archive: self.clone(),
             folder: self.folder().join(&dataset.folder),
             schema: with_ours(&dataset.schema, dataset.kind),
+            declared: dataset.schema.fields().len(),
+            added: dataset.added.clone(),
             files: files.collect(),
             from,
             to,
@@ -55,6 +61,17 @@ impl Archive {
     /// Compares a file with its checksum, if this process has not yet.
     pub(super) fn check_file(&self, dataset: &DatasetEntry, file: &FileEntry) -> Result<()> {
         self.open_checked(&self.folder().join(&dataset.folder).join(&file.name), file).map(drop)
+    }
+
+    /// The columns of a file.
+    pub(super) fn columns(&self, dataset: &DatasetEntry, file: &FileEntry) -> Result<SchemaRef> {
+        let path = self.folder().join(&dataset.folder).join(&file.name);
+        let handle = self.open_checked(&path, file)?;
+        let handle = handle.handle().try_clone().map_err(|e| Error::io("opening", &path, &e))?;
+        guard(&path, || {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|e| e.to_string())?;
+            Ok(builder.schema().clone())
+        })
     }
 
     fn open_checked(&self, path: &Path, entry: &FileEntry) -> Result<DiskFile> {
@@ -100,8 +117,11 @@ impl Scan {
             if let Some((path, reader)) = &mut self.current {
                 let next = guard(path, || reader.next().transpose().map_err(|e| e.to_string()))?;
                 if let Some(batch) = next {
-                    let batch = from_stored(&batch, &self.schema)
+                    let found = of_file(&self.schema, self.declared, batch.num_columns());
+                    let batch = found
+                        .and_then(|found| from_stored(&batch, &found))
                         .ok_or_else(|| Error::corrupt(path, 0, "the file has other columns than its data set"))?;
+                    let batch = widened(&batch, &self.schema, self.declared, &self.added)?;
                     let batch = within(&batch, self.from, self.to);
                     if batch.num_rows() > 0 {
                         return Ok(Some(batch));
@@ -123,7 +143,10 @@ impl Scan {
     fn open(&self, handle: std::fs::File) -> Result<ParquetRecordBatchReader, String> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|e| e.to_string())?;
         let found = builder.schema();
-        if found.fields() != stored(&self.schema).fields() {
+        // A column may have been renamed since.
+        let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        let expected = of_file(&self.schema, self.declared, found.fields().len());
+        if expected.is_none_or(|expected| types(&stored(&expected)) != types(found)) {
             return Err(format!("the file's columns are {found}"));
         }
         let groups = builder.metadata().row_groups();
@@ -149,6 +172,27 @@ impl Iterator for Scan {
         }
         next
     }
+}
+
+/// The columns of a file that has this many: the first of those declared, then ours. Nothing where it has too many.
+pub(super) fn of_file(schema: &SchemaRef, declared: usize, columns: usize) -> Option<SchemaRef> {
+    let missing = schema.fields().len().checked_sub(columns)?;
+    let kept = declared.checked_sub(missing)?;
+    let fields = schema.fields()[..kept].iter().chain(&schema.fields()[declared..]).cloned();
+    Some(if missing == 0 { schema.clone() } else { Arc::new(Schema::new(fields.collect::<Vec<_>>())) })
+}
+
+/// The rows of a file with the columns that were added since.
+fn widened(batch: &RecordBatch, schema: &SchemaRef, declared: usize, added: &Added) -> Result<RecordBatch> {
+    let missing = schema.fields().len() - batch.num_columns();
+    if missing == 0 {
+        return Ok(batch.clone());
+    }
+    let (first, ours) = batch.columns().split_at(declared - missing);
+    let all: SchemaRef = Arc::new(Schema::new(schema.fields()[..declared].to_vec()));
+    let mut columns = added.widen(first.to_vec(), batch.num_rows(), &all)?;
+    columns.extend(ours.iter().cloned());
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
 /// The rows of a sorted batch whose offsets are `from..=to`.

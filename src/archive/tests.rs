@@ -27,7 +27,7 @@ const STREAM: u32 = 1;
 const TABLE: u32 = 2;
 
 fn dataset(id: u32, name: &str, kind: Kind, schema: SchemaRef) -> Dataset {
-    Dataset { id, name: name.into(), kind, schema, dropped: false }
+    Dataset { id, name: name.into(), kind, schema, added: Default::default(), dropped: false }
 }
 
 fn catalog() -> Vec<Dataset> {

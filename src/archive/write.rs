@@ -24,6 +24,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::columns::{OFFSET_COLUMN, TIME_COLUMN, check_schema, stored, to_stored, with_ours};
 use super::manifest::{DatasetEntry, FileEntry, Kind};
+use crate::delta::added::Added;
 use crate::error::{Error, Result};
 use crate::log::{
     DiskFile, Group, ObjectId, Offset, Part, Record, Segment, create_folder, remove, rename, sync_folder,
@@ -93,6 +94,7 @@ struct FileWriter {
     folder: PathBuf,
     unfinished: PathBuf,
     declared: SchemaRef,
+    added: Added,
     kind: Kind,
     stored: SchemaRef,
     writer: ArrowWriter<Output>,
@@ -113,12 +115,12 @@ impl FileWriter {
         let output = Output { file: DiskFile::create(&unfinished)?, bytes: 0, crc: 0 };
         let writer = ArrowWriter::try_new(output, stored.clone(), Some(properties));
         let writer = writer.map_err(|e| write_error(&unfinished, &e))?;
-        let (declared, kind) = (dataset.schema.clone(), dataset.kind);
-        Ok(FileWriter { folder, unfinished, declared, kind, stored, writer, first: None, last: 0, rows: 0 })
+        let (declared, added, kind) = (dataset.schema.clone(), dataset.added.clone(), dataset.kind);
+        Ok(FileWriter { folder, unfinished, declared, added, kind, stored, writer, first: None, last: 0, rows: 0 })
     }
 
     fn write(&mut self, group: &Group, part: &Part) -> Result<()> {
-        let delta = part.delta(&self.declared)?;
+        let delta = part.delta(&self.declared, &self.added)?;
         let mut columns: Vec<ArrayRef> = delta.batch.columns().iter().map(to_stored).collect();
         let offsets = part.offsets(group);
         self.first.get_or_insert(offsets.value(0) as Offset);

@@ -24,6 +24,8 @@ pub struct NodeId(u32);
 pub enum NodeKey {
     /// The rows of a stream, table or view, by its object id.
     Object(u32),
+    /// The first columns of a stream or table: those that it had when the views over them were made.
+    Narrow(u32, usize),
     /// An operator: a text that tells everything about it, over nodes.
     Operator(String, Vec<NodeId>),
 }
@@ -42,18 +44,18 @@ pub struct NodeSpec {
     pub every_tick: bool,
 }
 
-struct Node {
+pub(super) struct Node {
     body: Body,
     inputs: Vec<NodeId>,
     facts: Facts,
-    key: NodeKey,
+    pub(super) key: NodeKey,
     every_tick: bool,
     /// An operator's first step runs whatever its inputs: a global aggregate has a row over nothing.
     started: bool,
     /// An empty delta for each input, to stand for one that did not change.
     unchanged: Vec<Delta>,
     /// How many nodes and views read this one.
-    users: usize,
+    pub(super) users: usize,
     errors: ErrorSet,
     /// Why the node can no longer be stepped; its state is then not to be trusted, nor what is computed from it.
     broken: Option<Error>,
@@ -67,8 +69,8 @@ enum Body {
 /// The operators of a set of views.
 #[derive(Default)]
 pub struct Circuit {
-    nodes: BTreeMap<NodeId, Node>,
-    by_key: HashMap<NodeKey, NodeId>,
+    pub(super) nodes: BTreeMap<NodeId, Node>,
+    pub(super) by_key: HashMap<NodeKey, NodeId>,
     next: u32,
     /// Bytes that nodes put out since [`Circuit::take_moved`].
     moved: usize,
@@ -87,7 +89,10 @@ impl Circuit {
 
     /// The node that stands for an object's rows; changes are given to it in [`Circuit::step`].
     pub fn input(&mut self, object: u32, schema: SchemaRef, facts: Facts) -> NodeId {
-        let key = NodeKey::Object(object);
+        self.input_of(NodeKey::Object(object), schema, facts)
+    }
+
+    pub(super) fn input_of(&mut self, key: NodeKey, schema: SchemaRef, facts: Facts) -> NodeId {
         if let Some(id) = self.by_key.get(&key) {
             return *id;
         }
@@ -145,6 +150,7 @@ impl Circuit {
 
     /// Ends what [`Circuit::publish`] began, and drops every node that nobody needs any more.
     pub fn withdraw(&mut self, object: u32) {
+        self.withdraw_narrow(object);
         if let Some(node) = self.by_key.remove(&NodeKey::Object(object)) {
             let node_ref = self.node_mut(node);
             node_ref.users = node_ref.users.saturating_sub(1);
@@ -188,13 +194,14 @@ impl Circuit {
         for (old, mut node) in other.nodes {
             let inputs: Vec<NodeId> = node.inputs.iter().map(|i| places[i]).collect();
             let key = match &node.key {
-                NodeKey::Object(object) => NodeKey::Object(*object),
                 NodeKey::Operator(identity, _) => NodeKey::Operator(identity.clone(), inputs.clone()),
+                input => input.clone(),
             };
             // A node that is out of service is not shared with anybody new.
             let live = self.by_key.get(&key).filter(|id| self.nodes[*id].broken.is_none());
             let place = match (live, &node.body) {
                 (Some(place), _) => *place,
+                (None, Body::Input(_)) if matches!(key, NodeKey::Narrow(..)) => self.insert(node),
                 (None, Body::Input(_)) => {
                     return Err(Error::Internal("an absorbed circuit reads an unknown object".into()));
                 }
@@ -279,7 +286,7 @@ impl Circuit {
     /// The inputs by object.
     pub fn inputs(&self) -> Vec<(u32, NodeId)> {
         let input = |(id, node): (&NodeId, &Node)| match (&node.body, &node.key) {
-            (Body::Input(_), NodeKey::Object(object)) => Some((*object, *id)),
+            (Body::Input(_), NodeKey::Object(object) | NodeKey::Narrow(object, _)) => Some((*object, *id)),
             _ => None,
         };
         self.nodes.iter().filter_map(input).collect()

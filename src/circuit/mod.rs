@@ -13,6 +13,7 @@
 mod errors;
 mod explain;
 mod graph;
+mod widen;
 
 use std::fmt::Display;
 

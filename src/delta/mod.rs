@@ -10,6 +10,7 @@
 //!         | 2 | y       -1
 //! ```
 
+pub mod added;
 pub mod arena;
 pub mod byte_array;
 pub mod chains;

@@ -10,6 +10,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::Facts;
+use crate::delta::added::Added;
 use crate::error::{Error, Result, list, nearest};
 use crate::sql::depth::{DEPTH_MAX, depth};
 
@@ -75,8 +76,53 @@ pub struct Object {
     /// The objects that a view's query reads.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reads: BTreeSet<u32>,
+    /// What rows from before a column was added have there.
+    #[serde(default, skip_serializing_if = "Added::is_empty")]
+    pub added: Added,
+    /// What a view's query calls objects and columns that have been renamed since, or have got more columns.
+    #[serde(default, skip_serializing_if = "Known::is_empty")]
+    pub known: Known,
+    /// `COMMENT ON`, for the object and for its columns by place.
+    #[serde(default, skip_serializing_if = "Comments::is_empty")]
+    pub comments: Comments,
     /// The statement that made it.
     pub sql: String,
+}
+
+/// What the text of a view means, where it is not what it would mean today. The text stays as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Names in the text, and whose they were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, u32>,
+    /// The columns that the view sees of an object: the first ones, under the names that they had.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<u32, Vec<String>>,
+}
+
+impl Known {
+    /// Whether the text means what it says.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.columns.is_empty()
+    }
+}
+
+/// What `COMMENT ON` said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comments {
+    /// Of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// Of its columns, by place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<usize, String>,
+}
+
+impl Comments {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.object.is_none() && self.columns.is_empty()
+    }
 }
 
 /// A CHECK constraint.
@@ -111,6 +157,8 @@ pub enum Ddl {
     Create(Box<Object>),
     /// Removes objects.
     Drop(Vec<u32>),
+    /// Puts an object in the place of itself: with another name, other names of columns, more columns, or comments.
+    Alter(Box<Object>),
     /// Makes an index of an object.
     CreateIndex(Index),
     /// Removes indexes, by name.
@@ -203,6 +251,7 @@ impl Catalog {
                 let replaced = self.objects.insert(object.id, Arc::new(object.as_ref().clone()));
                 self.expanded_depth -= replaced.map_or(0, |object| expanded(&object));
             }
+            Ddl::Alter(object) => self.alter(object),
             Ddl::Drop(ids) => {
                 for id in ids {
                     if let Some(object) = self.objects.remove(id) {
@@ -221,6 +270,32 @@ impl Catalog {
             Ddl::DropIndex(names) => self.indexes.retain(|name, _| !names.contains(name)),
         }
         Ok(())
+    }
+
+    /// Views that read the object go on to mean what they meant.
+    fn alter(&mut self, new: &Object) {
+        let Some(old) = self.objects.get(&new.id).cloned() else { return };
+        let names = |object: &Object| object.schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+        let (before, after) = (names(&old), names(new));
+        for view in self.objects.values_mut().filter(|view| view.reads.contains(&old.id)) {
+            if old.name != new.name && !view.known.names.values().any(|id| *id == old.id) {
+                Arc::make_mut(view).known.names.insert(old.name.clone(), old.id);
+            }
+            if before != after && !view.known.columns.contains_key(&old.id) {
+                Arc::make_mut(view).known.columns.insert(old.id, before.clone());
+            }
+        }
+        self.by_name.remove(&old.name);
+        self.by_name.insert(new.name.clone(), new.id);
+        self.objects.insert(new.id, Arc::new(new.clone()));
+    }
+
+    /// The object that a name in the text of a view stands for.
+    pub fn find_known(&self, name: &str, known: &Known) -> Option<&Arc<Object>> {
+        match known.names.get(name) {
+            Some(id) => self.objects.get(id),
+            None => self.find(name),
+        }
     }
 
     /// An object by id.
@@ -333,6 +408,9 @@ pub fn rejects_object() -> Object {
         options: BTreeMap::new(),
         query: None,
         reads: BTreeSet::new(),
+        added: Added::default(),
+        known: Known::default(),
+        comments: Comments::default(),
         sql: String::new(),
     }
 }

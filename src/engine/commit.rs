@@ -133,6 +133,10 @@ impl Core {
             None if id == REJECTS => rejects_object().into(),
             None => return Err(Error::input("the stream or table was dropped meanwhile")),
         };
+        if change.columns() != object.schema.fields().len() {
+            return Err(Error::input(format!("`{}` has got another column meanwhile", object.name))
+                .with_hint("nothing was changed; run the statement again"));
+        }
         match (object.kind, change) {
             (Kind::Stream, Change::Events { batch, .. }) => {
                 let node = self.circuit.object(id).expect("a stream of the catalog is an input of the circuit");
@@ -221,8 +225,10 @@ impl Core {
         for (object, _, _) in &changes {
             self.changed.insert(*object, tick.offset);
         }
-        let inputs =
-            changes.into_iter().filter_map(|(object, _, delta)| Some((self.circuit.object(object)?, delta))).collect();
+        let mut inputs = Outputs::new();
+        for (object, _, delta) in &changes {
+            self.circuit.route(*object, delta, &mut inputs)?;
+        }
         self.step(inputs);
         Ok(())
     }

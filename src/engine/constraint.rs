@@ -174,6 +174,7 @@ pub fn empty_snapshot(catalog: Arc<Catalog>, time: i64) -> Arc<Snapshot> {
         archived_to: 0,
         segments: Arc::default(),
         to: 0,
+        added: Arc::default(),
         pending: Arc::default(),
     };
     Arc::new(Snapshot { offset: 0, time, catalog, rows: std::collections::HashMap::new(), history })

@@ -167,7 +167,8 @@ impl Core {
                 let failure = view.failure(&self.circuit);
                 let before = view.rows.bytes();
                 let chunks = if failure.is_none() { view.rows.snapshot()? } else { Vec::new() };
-                rows.insert(*id, Rows { schema: view.rows.schema().clone(), chunks, failure });
+                let rows_of = Rows { schema: view.rows.schema().clone(), chunks, failure };
+                rows.insert(*id, rows_of.named(self.catalog.get(*id))?);
                 made += view.rows.bytes() - before;
             }
         }

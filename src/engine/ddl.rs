@@ -9,7 +9,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
 use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 
-use super::catalog::{Catalog, Check, Ddl, Kind, Object};
+use super::catalog::{Catalog, Check, Comments, Ddl, Kind, Known, Object};
 use super::constraint::{Constraints, defaults};
 use super::core::ask;
 use super::database::Database;
@@ -18,6 +18,7 @@ use super::query::Cancel;
 use super::request::Request;
 use super::session::Outcome;
 use super::show;
+use crate::delta::added::Added;
 use crate::error::{Error, Result, nearest};
 use crate::sql::bind::Binder;
 use crate::sql::parse::normalize;
@@ -82,7 +83,7 @@ fn relation(
             .with_hint(hint));
     }
     let facts = HashMap::new();
-    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let names = InputNames::new(session, catalog, &facts);
     let (schema, found) = match &create.columns {
         Some(columns) => (Binder::new(session, &names).schema(columns.clone())?, None),
         None if options.contains_key("connector") => {
@@ -126,6 +127,9 @@ fn relation(
         options: options.clone(),
         query: None,
         reads: BTreeSet::new(),
+        added: Added::default(),
+        known: Known::default(),
+        comments: Comments::default(),
         sql,
     };
     defaults(session, &object)?;
@@ -163,7 +167,7 @@ fn absolute_path(options: &BTreeMap<String, String>) -> Result<BTreeMap<String, 
     Ok(options)
 }
 
-fn check_columns(name: &str, schema: &Schema) -> Result<()> {
+pub(super) fn check_columns(name: &str, schema: &Schema) -> Result<()> {
     if schema.fields().len() > COLUMNS_MAX {
         return Err(Error::Limit(format!(
             "`{name}` has {} columns and the limit is {COLUMNS_MAX}",
@@ -196,15 +200,15 @@ pub(super) fn check_type(field: &Field) -> Result<()> {
 }
 
 /// What a CREATE says beside the types of columns.
-struct Parts<'a> {
-    table: &'a str,
-    key: Vec<usize>,
-    defaults: Vec<Option<String>>,
-    checks: Vec<Check>,
+pub(super) struct Parts<'a> {
+    pub(super) table: &'a str,
+    pub(super) key: Vec<usize>,
+    pub(super) defaults: Vec<Option<String>>,
+    pub(super) checks: Vec<Check>,
 }
 
 impl Parts<'_> {
-    fn column(&mut self, at: usize, column: &ast::ColumnDef, schema: &SchemaRef) -> Result<()> {
+    pub(super) fn column(&mut self, at: usize, column: &ast::ColumnDef, schema: &SchemaRef) -> Result<()> {
         // The batch engine's text has no length of its own, and no JSON.
         let quoted = schema.field(at).name().replace('"', "\"\"");
         let text = match characters_max(&column.data_type) {

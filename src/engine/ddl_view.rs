@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
 
-use super::catalog::{Catalog, Ddl, Kind, Object};
+use super::catalog::{Catalog, Comments, Ddl, Kind, Known, Object};
 use super::core::ask;
 use super::database::Database;
 use super::ddl::{check_type, taken};
@@ -17,6 +17,7 @@ use super::query::{Cancel, Rows};
 use super::request::Request;
 use super::session::Outcome;
 use super::show;
+use crate::delta::added::Added;
 use crate::error::{Error, Place, Result, is_about_names, two_columns};
 use crate::sql::bind::Binder;
 use crate::sql::columns::repeated;
@@ -84,6 +85,10 @@ fn define_view(
             .iter()
             .map(|read| replaced.iter().find(|(old, _)| *old == Some(*read)).map_or(*read, |(_, new)| *new))
             .collect();
+        for (old, new) in replaced.iter().filter_map(|(old, new)| Some(((*old)?, *new))) {
+            remade.known.names.values_mut().filter(|id| **id == old).for_each(|id| *id = new);
+            remade.known.columns.remove(&old);
+        }
         let plan = check_view(session, &after, &remade).map_err(|e| {
             Error::input(format!("`{}` reads `{}` and would no longer work: {e}", remade.name, create.name))
                 .with_hint(format!("DROP VIEW {} first", remade.name))
@@ -105,7 +110,7 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
     let moved = |error: Error| move_place(error, at);
     let query = parse_query(&create.query).map_err(moved)?;
     let facts = HashMap::new();
-    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let names = InputNames::new(session, catalog, &facts);
     let plan = Binder::new(session, &names).query(&query).map_err(|error| match repeated(&query) {
         Some(name) if is_about_names(&error) => two_columns(&name),
         _ => moved(error),
@@ -133,13 +138,16 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
         options: create.options.clone(),
         query: Some(create.query.clone()),
         reads: names::reads(catalog, ast::Statement::Query(query))?,
+        added: Added::default(),
+        known: Known::default(),
+        comments: Comments::default(),
         sql,
     })
 }
 
 fn check_view(session: &SessionState, catalog: &Catalog, object: &Object) -> Result<SchemaRef> {
     let facts = HashMap::new();
-    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let names = InputNames { known: &object.known, ..InputNames::new(session, catalog, &facts) };
     let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
     view_schema(plan.schema())
 }

@@ -1,6 +1,6 @@
 //! DDL: views are built and filled before the entry is logged, then everything changes at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Ddl, Kind, Object};
@@ -16,8 +16,9 @@ use crate::delta::Delta;
 use crate::delta::rows::RowSet;
 use crate::error::{Error, Result, caught};
 use crate::log::{Record, Statement};
+use crate::operators::project::batch as with_schema;
 use crate::sql::context::optimize_for_view;
-use crate::sql::lower::lower;
+use crate::sql::lower::{lower, nullable};
 
 /// A view that was built beside the live circuit.
 struct Built {
@@ -61,6 +62,7 @@ impl Core {
                     }
                 }
                 Ddl::Create(object) => self.create(&object, &mut built)?,
+                Ddl::Alter(object) => self.alter(&object, before.get(object.id))?,
                 // Its rows have been indexed; those of an object that was made just now are when they are first read.
                 Ddl::CreateIndex(_) => {}
                 Ddl::DropIndex(names) => self.let_go_of_indexes(&before, &names),
@@ -147,6 +149,7 @@ impl Core {
                     return Err(Error::Cancelled);
                 }
                 started = true;
+                let delta = circuit.narrowed(node, &delta)?;
                 let outputs = circuit.step(Outputs::from([(node, delta)]), tick);
                 outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))?;
                 filling.check(&mut circuit, &rows)
@@ -196,7 +199,7 @@ impl Core {
             }
         }
         let session = self.session.load();
-        let names = InputNames { session: &session, catalog, facts, depth: 0 };
+        let names = InputNames { known: &object.known, ..InputNames::new(&session, catalog, facts) };
         caught(PLANNING, || {
             let plan = canonical_view_plan(&session, &names, object)?;
             let plan = optimize_for_view(&session, plan)?;
@@ -251,7 +254,8 @@ impl Core {
 
     /// Feeds every input's history. In which order inputs come makes no difference to what views hold at the end.
     fn replay(&mut self, catalog: &Catalog, history: &History) -> Result<()> {
-        for (id, node) in self.circuit.inputs() {
+        let ids: BTreeSet<u32> = self.circuit.inputs().into_iter().map(|(id, _)| id).collect();
+        for id in ids {
             let schema = crate::sql::lower::nullable(&stream_schema(catalog, id));
             let mut last = 0;
             for delta in history.steps(id, &schema) {
@@ -261,16 +265,42 @@ impl Core {
                     self.account_moved(delta.bytes());
                     last = self.tick.offset;
                 } else {
-                    self.step(Outputs::from([(node, delta)]));
+                    self.step_with(id, &delta)?;
                 }
             }
             if last > 0 {
                 self.changed.insert(id, last);
                 let chunks = self.tables.get_mut(&id).expect("just seen").rows().snapshot()?;
                 for chunk in chunks {
-                    self.step(Outputs::from([(node, Delta::insert(chunk.as_ref().clone()))]));
+                    self.step_with(id, &Delta::insert(chunk.as_ref().clone()))?;
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    fn step_with(&mut self, object: u32, delta: &Delta) -> Result<()> {
+        let mut changes = Outputs::new();
+        self.circuit.route(object, delta, &mut changes)?;
+        self.step(changes);
+        Ok(())
+    }
+
+    /// An object has another name, other names of columns, or more columns.
+    fn alter(&mut self, object: &Object, before: Option<&Arc<Object>>) -> Result<()> {
+        let schema = nullable(&object.schema);
+        if before.is_some_and(|before| before.schema.fields().len() < schema.fields().len()) {
+            self.circuit.widen(object.id, schema.clone(), object.facts());
+        }
+        if let Some(table) = self.tables.get_mut(&object.id) {
+            let mut altered = Table::new(Arc::new(object.clone()))?;
+            for chunk in table.rows().snapshot()? {
+                let columns = object.added.widen(chunk.columns().to_vec(), chunk.num_rows(), &schema)?;
+                altered.apply(&Delta::insert(with_schema(&schema, columns, chunk.num_rows())?))?;
+            }
+            self.tables.insert(object.id, altered);
         }
         Ok(())
     }

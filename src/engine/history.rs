@@ -1,12 +1,14 @@
 //! The events of streams up to an offset: archived files first, then the segments of the log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 
-use crate::archive::{Archive, WEIGHT_COLUMN};
+use crate::archive::{Archive, OFFSET_COLUMN, WEIGHT_COLUMN};
 use crate::delta::Delta;
+use crate::delta::added::Added;
 use crate::error::Result;
 use crate::log::{Record, Segment};
 use crate::operators::project::batch as with_schema;
@@ -29,6 +31,8 @@ pub struct History {
     pub segments: Arc<Vec<Arc<Segment>>>,
     /// The last offset that is seen.
     pub to: u64,
+    /// What rows from before a column was added have there, by object.
+    pub added: Arc<BTreeMap<u32, Added>>,
     /// Events after that, by object: those of the transaction that reads.
     pub pending: Arc<Vec<(u32, RecordBatch)>>,
 }
@@ -39,7 +43,9 @@ impl History {
         let (from, to) = (self.archived_to + 1, self.to);
         let archived = self.archive.as_ref().and_then(|a| a.scan(object, 1, self.archived_to.min(to)));
         let target = schema.clone();
-        let archived = archived.into_iter().flatten().map(move |batch| from_archive(&batch?, &target));
+        let added = self.added.get(&object).cloned().unwrap_or_default();
+        let older = added.clone();
+        let archived = archived.into_iter().flatten().map(move |batch| from_archive(&batch?, &target, &older));
         let columns = schema.clone();
         let schema = schema.clone();
         let segments: Vec<Arc<Segment>> = self.segments.to_vec();
@@ -48,7 +54,7 @@ impl History {
                 Err(error) => vec![Err(error)],
                 Ok(Record::Statement(_)) => Vec::new(),
                 Ok(Record::Rows(group)) => {
-                    group.parts.iter().filter(|p| p.object == object).map(|p| p.delta(&schema)).collect()
+                    group.parts.iter().filter(|p| p.object == object).map(|p| p.delta(&schema, &added)).collect()
                 }
             };
             deltas.into_iter()
@@ -96,8 +102,9 @@ impl<I: Iterator<Item = Result<Delta>>> Iterator for Steps<I> {
 }
 
 /// The declared columns of an archived batch with its weights, without the columns that say where in the log.
-fn from_archive(batch: &RecordBatch, schema: &SchemaRef) -> Result<Delta> {
-    let columns = batch.columns()[..schema.fields().len()].to_vec();
+fn from_archive(batch: &RecordBatch, schema: &SchemaRef, added: &Added) -> Result<Delta> {
+    let declared = batch.schema().index_of(OFFSET_COLUMN)?;
+    let columns = added.widen(batch.columns()[..declared].to_vec(), batch.num_rows(), schema)?;
     let rows = with_schema(schema, columns, batch.num_rows())?;
     Ok(match batch.column_by_name(WEIGHT_COLUMN) {
         Some(weights) => Delta::new(rows, weights.as_primitive::<Int64Type>().values().to_vec()),

@@ -14,6 +14,7 @@ mod constraint;
 mod core;
 pub mod database;
 mod ddl;
+mod ddl_alter;
 mod ddl_view;
 mod define;
 mod dml;

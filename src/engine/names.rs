@@ -1,6 +1,6 @@
 //! What names mean: inputs for a view's circuit, or rows for a batch query.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -11,7 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 
-use super::catalog::{Catalog, Kind, Object, REJECTS, rejects_object};
+use super::catalog::{Catalog, Kind, Known, Object, REJECTS, rejects_object};
 use super::information_schema::{self, INFORMATION_SCHEMA};
 use super::providers::{self, Batching};
 use super::snapshot::Snapshot;
@@ -35,22 +35,36 @@ pub struct InputNames<'a> {
     pub catalog: &'a Catalog,
     /// What is known of materialized views beyond their schemas.
     pub facts: &'a HashMap<u32, Facts>,
+    /// What the view whose plan it is knows by other names.
+    pub known: &'a Known,
     /// How many views the plan is within.
     pub depth: usize,
 }
 
+impl<'a> InputNames<'a> {
+    /// Names for a query that means what it says.
+    pub fn new(session: &'a SessionState, catalog: &'a Catalog, facts: &'a HashMap<u32, Facts>) -> Self {
+        InputNames { session, catalog, facts, known: &NOTHING_KNOWN, depth: 0 }
+    }
+}
+
+/// What a query knows by other names than today's: nothing.
+static NOTHING_KNOWN: Known = Known { names: BTreeMap::new(), columns: BTreeMap::new() };
+
 impl Names for InputNames<'_> {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Some(object) = self.catalog.find(name) else { return Ok(None) };
+        let Some(object) = self.catalog.find_known(name, self.known) else { return Ok(None) };
+        let seen = self.known.columns.get(&object.id);
         if object.kind == Kind::View {
-            let inner = InputNames { depth: deeper(self.depth, object)?, ..*self };
-            return expand(self.session, &inner, object).map(Some);
+            let inner = InputNames { depth: deeper(self.depth, object)?, known: &object.known, ..*self };
+            let table = expand(self.session, &inner, object)?;
+            return Ok(Some(providers::seen(table, seen)));
         }
-        Ok(Some(self.input(object)))
+        Ok(Some(self.input(object, seen)))
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok((schema == SYSTEM_SCHEMA && name == "rejects").then(|| self.input(&rejects_object())))
+        Ok((schema == SYSTEM_SCHEMA && name == "rejects").then(|| self.input(&rejects_object(), None)))
     }
 
     fn all(&self) -> Vec<String> {
@@ -59,10 +73,12 @@ impl Names for InputNames<'_> {
 }
 
 impl InputNames<'_> {
-    fn input(&self, object: &Object) -> Arc<dyn TableProvider> {
+    fn input(&self, object: &Object, seen: Option<&Vec<String>>) -> Arc<dyn TableProvider> {
         let facts = self.facts.get(&object.id).cloned().unwrap_or_else(|| object.facts());
         let key = providers::primary_key(object);
-        Arc::new(InputTable { object: object.id, schema: object.schema.clone(), facts, key })
+        let schema = providers::seen_columns(&object.schema, seen);
+        let narrow = schema.fields().len() < object.schema.fields().len();
+        Arc::new(InputTable { object: object.id, schema, facts, key, narrow })
     }
 }
 
@@ -76,6 +92,8 @@ pub struct RowNames<'a> {
     pub expand_materialized: bool,
     /// How rows are handed over.
     pub batching: Batching,
+    /// What the view whose plan it is knows by other names.
+    pub known: &'a Known,
     /// How many views the plan is within.
     pub depth: usize,
 }
@@ -83,24 +101,33 @@ pub struct RowNames<'a> {
 impl<'a> RowNames<'a> {
     /// Names for what a user asks.
     pub fn new(session: &'a SessionState, snapshot: &'a Arc<Snapshot>) -> Self {
-        RowNames { session, snapshot, expand_materialized: false, batching: Batching::Whole, depth: 0 }
+        RowNames {
+            session,
+            snapshot,
+            expand_materialized: false,
+            batching: Batching::Whole,
+            known: &NOTHING_KNOWN,
+            depth: 0,
+        }
     }
 }
 
 impl Names for RowNames<'_> {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Some(object) = self.snapshot.catalog.find(name) else { return Ok(None) };
+        let Some(object) = self.snapshot.catalog.find_known(name, self.known) else { return Ok(None) };
+        let seen = self.known.columns.get(&object.id);
         let expanded = match object.kind {
             Kind::View => true,
             Kind::MaterializedView => self.expand_materialized,
             Kind::Stream | Kind::Table => false,
         };
         if expanded {
-            let inner = RowNames { depth: deeper(self.depth, object)?, ..*self };
+            let inner = RowNames { depth: deeper(self.depth, object)?, known: &object.known, ..*self };
             let table = expand(self.session, &inner, object)?;
-            return Ok(Some(table));
+            return Ok(Some(providers::seen(table, seen)));
         }
-        providers::object_rows(self.snapshot, object, self.batching).map(Some)
+        let rows = providers::object_rows(self.snapshot, object, self.batching)?;
+        Ok(Some(providers::seen(rows, seen)))
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -8,12 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Sender;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 
 use super::budget::{Budget, User, default_limit};
-use super::catalog::{Catalog, Object};
+use super::catalog::{Catalog, Check, Object};
 use super::constraint::Constraints;
 use super::core::{Core, QUEUE_REQUESTS, ask};
 use super::ingest::Sources;
@@ -76,8 +77,8 @@ pub struct Inner {
     /// For views: one partition, so that it gives the same rows every time.
     pub view_session: Arc<ArcSwap<SessionState>>,
     pub sources: Arc<Sources>,
-    /// Constraints by object, made when first needed. Ids are never used again.
-    constraints: Mutex<HashMap<u32, Arc<Constraints>>>,
+    /// Constraints by object, made when first needed, with what they were made of. Ids are never used again.
+    constraints: Mutex<HashMap<u32, (Vec<Check>, SchemaRef, Arc<Constraints>)>>,
     /// Held while a function is added to the sessions.
     pub registering: Mutex<()>,
     pub threads: Threads,
@@ -170,11 +171,13 @@ impl Inner {
     /// When they do not fit its columns.
     pub fn constraints(&self, object: &Object) -> Result<Arc<Constraints>> {
         let mut known = self.constraints.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(constraints) = known.get(&object.id) {
+        if let Some((checks, schema, constraints)) = known.get(&object.id)
+            && (checks, schema) == (&object.checks, &object.schema)
+        {
             return Ok(constraints.clone());
         }
         let constraints = Arc::new(Constraints::new(&self.view_session.load(), object)?);
-        known.insert(object.id, constraints.clone());
+        known.insert(object.id, (object.checks.clone(), object.schema.clone(), constraints.clone()));
         Ok(constraints)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::catalog::streaming::StreamingTable;
@@ -13,7 +13,10 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
@@ -63,6 +66,58 @@ pub fn rows_of(
 /// The primary key, for the planner: batch plans and views must be given the same.
 pub fn primary_key(object: &Object) -> Option<Constraints> {
     (!object.key.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(object.key.clone())]))
+}
+
+/// The columns that a view sees of an object: all, or the first ones under the names that they had.
+pub fn seen_columns(schema: &SchemaRef, seen: Option<&Vec<String>>) -> SchemaRef {
+    let Some(names) = seen else { return schema.clone() };
+    let fields = schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// A table with the columns that a view sees of it.
+pub fn seen(table: Arc<dyn TableProvider>, seen: Option<&Vec<String>>) -> Arc<dyn TableProvider> {
+    let schema = seen_columns(&table.schema(), seen);
+    if seen.is_none() || schema == table.schema() { table } else { Arc::new(Seen { table, schema }) }
+}
+
+/// The first columns of a table, under other names.
+#[derive(Debug)]
+struct Seen {
+    table: Arc<dyn TableProvider>,
+    schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for Seen {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        self.table.constraints()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let plan = self.table.scan(session, Some(&columns), &[], limit).await?;
+        let named = |(at, column): (usize, &usize)| {
+            let expr: Arc<dyn PhysicalExpr> = Arc::new(Column::new(plan.schema().field(at).name(), at));
+            (expr, self.schema.field(*column).name().clone())
+        };
+        let exprs: Vec<_> = columns.iter().enumerate().map(named).collect();
+        Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
+    }
 }
 
 fn cut(batch: RecordBatch, batching: Batching) -> Vec<RecordBatch> {

@@ -50,6 +50,16 @@ impl Change {
         }
     }
 
+    /// Columns of its rows.
+    pub fn columns(&self) -> usize {
+        match self {
+            Change::Events { batch, .. } | Change::Table { change: TableChange::Upsert(batch), .. } => {
+                batch.num_columns()
+            }
+            Change::Table { change: TableChange::Exact(delta), .. } => delta.batch.num_columns(),
+        }
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

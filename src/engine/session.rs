@@ -24,7 +24,7 @@ use super::request::{Commit, Evaluate, Request};
 use super::snapshot::Snapshot;
 use super::subscribe::Subscription;
 use super::transaction::Transaction;
-use super::{ddl, ddl_view, index, show, verify};
+use super::{ddl, ddl_alter, ddl_view, index, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::canonical::{comparable, sorted_by_columns};
@@ -195,6 +195,10 @@ impl Session {
             Statement::Drop(drop) => {
                 self.outside_transaction("DROP")?;
                 ddl::drop(&database, drop)
+            }
+            Statement::Alter(alter) => {
+                self.outside_transaction("ALTER")?;
+                ddl_alter::alter(&database, alter, sql)
             }
             Statement::Explain(explain) => self.explain(explain),
             Statement::Subscribe(view) => database.subscribe(&view).map(Outcome::Subscribed),

@@ -54,6 +54,9 @@ fn list(database: &Database, wanted: impl Fn(Kind) -> bool, with_kind: bool) -> 
     if with_kind {
         listing.insert(1, ("kind", objects.iter().map(|o| Some(o.kind.name().to_string())).collect()));
     }
+    if objects.iter().any(|o| o.comments.object.is_some()) {
+        listing.push(("comment", objects.iter().map(|o| o.comments.object.clone()).collect()));
+    }
     texts(listing)
 }
 
@@ -82,13 +85,18 @@ pub(super) fn describe(database: &Database, name: &str) -> Result<Rows> {
     let fields = object.schema.fields();
     let key = |at: usize| object.key.iter().position(|k| *k == at).map(|_| "PRIMARY KEY".to_string());
     let nullable = |at: usize| if fields[at].is_nullable() && !object.key.contains(&at) { "YES" } else { "NO" };
-    texts(vec![
+    let mut columns = vec![
         ("column", fields.iter().map(|f| Some(f.name().clone())).collect()),
         ("type", fields.iter().map(|f| Some(type_name(f.data_type()))).collect()),
         ("nullable", (0..fields.len()).map(|at| Some(nullable(at).to_string())).collect()),
         ("key", (0..fields.len()).map(key).collect()),
         ("default", (0..fields.len()).map(|at| object.defaults.get(at).cloned().flatten()).collect()),
-    ])
+    ];
+    if !object.comments.columns.is_empty() {
+        let comment = |at: usize| object.comments.columns.get(&at).cloned();
+        columns.push(("comment", (0..fields.len()).map(comment).collect()));
+    }
+    texts(columns)
 }
 
 /// The columns of a data set that was not declared here.

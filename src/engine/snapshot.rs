@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Object};
 use super::history::History;
 use crate::error::{Error, Result};
+use crate::operators::project::batch as with_schema;
 
 /// An immutable state of the database. Holds the rows of the objects that were asked for.
 #[derive(Debug, Clone)]
@@ -37,6 +38,19 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The rows under the names that the columns have now.
+    ///
+    /// # Errors
+    /// Never, short of a bug.
+    pub fn named(mut self, object: Option<&Arc<Object>>) -> Result<Rows> {
+        let Some(object) = object.filter(|object| object.schema != self.schema) else { return Ok(self) };
+        self.schema = object.schema.clone();
+        for chunk in &mut self.chunks {
+            *chunk = Arc::new(with_schema(&self.schema, chunk.columns().to_vec(), chunk.num_rows())?);
+        }
+        Ok(self)
+    }
+
     /// Whether the rows can be read; `what` names whose they are.
     ///
     /// # Errors

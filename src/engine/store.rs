@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::catalog::{Catalog, Ddl, Kind, Object, rejects_object};
 use super::history::History;
 use crate::archive::{self, Archive, Dataset};
+use crate::delta::added::Added;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogOptions, Record, Segment};
 
@@ -210,6 +211,7 @@ impl Store {
             archived_to,
             segments: self.segments.clone(),
             to,
+            added: self.datasets.added(),
             pending: Arc::default(),
         }
     }
@@ -218,7 +220,7 @@ impl Store {
     pub fn learn(&mut self, entries: &[Ddl]) {
         for entry in entries {
             match entry {
-                Ddl::Create(object) => self.datasets.learn(object),
+                Ddl::Create(object) | Ddl::Alter(object) => self.datasets.learn(object),
                 Ddl::Drop(ids) => self.datasets.forget(ids),
                 Ddl::CreateIndex(_) | Ddl::DropIndex(_) => {}
             }
@@ -336,7 +338,8 @@ impl Datasets {
             Kind::View | Kind::MaterializedView => return,
         };
         let schema = crate::sql::lower::nullable(&object.schema);
-        let dataset = Dataset { id: object.id, name: object.name.clone(), kind, schema, dropped: false };
+        let (name, added) = (object.name.clone(), object.added.clone());
+        let dataset = Dataset { id: object.id, name, kind, schema, added, dropped: false };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id, dataset);
     }
 
@@ -347,6 +350,13 @@ impl Datasets {
                 dataset.dropped = true;
             }
         }
+    }
+
+    /// What rows from before a column was added have there, by object.
+    fn added(&self) -> Arc<BTreeMap<u32, Added>> {
+        let datasets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let altered = datasets.values().filter(|dataset| !dataset.added.is_empty());
+        Arc::new(altered.map(|dataset| (dataset.id, dataset.added.clone())).collect())
     }
 
     fn all(&self) -> Vec<Dataset> {

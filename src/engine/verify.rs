@@ -149,7 +149,7 @@ fn reads_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> 
 /// Whether an input of a join of the query fails, or the join's keys over it, when it is run by itself.
 fn fails_in_join(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<bool> {
     let session = runner.session();
-    let names = RowNames { expand_materialized: true, ..RowNames::new(session, snapshot) };
+    let names = RowNames { expand_materialized: true, known: &object.known, ..RowNames::new(session, snapshot) };
     let plan = session.optimize(&canonical_view_plan(session, &names, object)?)?;
     let mut inputs = Vec::new();
     plan.apply(|node| {
@@ -189,7 +189,8 @@ fn describe(difference: &Delta) -> String {
 fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Rows> {
     let session = runner.session();
     runner.settle(|batching| {
-        let names = RowNames { expand_materialized: true, batching, ..RowNames::new(session, snapshot) };
+        let known = &object.known;
+        let names = RowNames { expand_materialized: true, batching, known, ..RowNames::new(session, snapshot) };
         let plan = canonical_view_plan(session, &names, object)?;
         Ok(if batching == Batching::RowByRow { sorted_by_columns(plan)? } else { plan })
     })

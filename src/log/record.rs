@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::root_as_message;
 use serde::{Deserialize, Serialize};
 
+use crate::delta::added::{Added, columns_of};
 use crate::delta::{Delta, Weights};
 use crate::error::{Error, Result};
 
@@ -195,15 +196,22 @@ impl Group {
 }
 
 impl Part {
-    /// The rows as a delta with the columns of `schema`; a part read from a file shares the memory of its frame.
+    /// The rows as a delta with the columns of `schema`; a part read from a file shares the memory of its frame. Rows
+    /// from before a column was added have there what `added` says.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when the frame does not hold rows of that schema.
-    pub fn delta(&self, schema: &SchemaRef) -> Result<Delta> {
-        match &self.rows {
-            PartRows::Delta(delta) => Ok(delta.clone()),
-            PartRows::Encoded(encoded) => encoded.delta(schema),
+    pub fn delta(&self, schema: &SchemaRef, added: &Added) -> Result<Delta> {
+        let delta = match &self.rows {
+            PartRows::Delta(delta) => delta.clone(),
+            PartRows::Encoded(encoded) => encoded.delta(schema)?,
+        };
+        let names = |schema: &Schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+        if names(schema) == names(&delta.schema()) {
+            return Ok(delta);
         }
+        let columns = added.widen(delta.batch.columns().to_vec(), delta.len(), schema)?;
+        Ok(Delta::new(RecordBatch::try_new(schema.clone(), columns)?, delta.weights))
     }
 
     /// How many rows.
@@ -278,8 +286,14 @@ impl Encoded {
     fn decode(&self, schema: &SchemaRef) -> Result<RecordBatch, String> {
         let message = root_as_message(&self.message).map_err(|e| e.to_string())?;
         let batch = message.header_as_record_batch().ok_or("the message is no record batch")?;
+        let arrays = batch.nodes().map_or(0, |nodes| nodes.len());
+        let columns = columns_of(schema, arrays).ok_or_else(|| format!("it has {arrays} arrays"))?;
+        let schema = match columns == schema.fields().len() {
+            true => schema.clone(),
+            false => Arc::new(Schema::new(schema.fields()[..columns].to_vec())),
+        };
         let dictionaries = Default::default();
-        RecordBatchDecoder::try_new(&self.body, batch, schema.clone(), &dictionaries, &message.version())
+        RecordBatchDecoder::try_new(&self.body, batch, schema, &dictionaries, &message.version())
             .and_then(RecordBatchDecoder::read_record_batch)
             .map_err(|e| e.to_string())
     }

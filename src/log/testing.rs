@@ -46,7 +46,7 @@ pub(crate) fn statement(offset: Offset, text: &str) -> Record {
 pub(crate) fn numbers(record: &Record) -> Vec<(i64, i64)> {
     let Record::Rows(group) = record else { return Vec::new() };
     let rows = group.parts.iter().flat_map(|part| {
-        let delta = part.delta(&schema()).unwrap();
+        let delta = part.delta(&schema(), &Default::default()).unwrap();
         let numbers = delta.column(0).as_primitive::<Int64Type>().values().to_vec();
         part.offsets(group).values().to_vec().into_iter().zip(numbers)
     });

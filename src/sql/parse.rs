@@ -4,6 +4,7 @@
 //! first words: `CREATE STREAM`, `SUBSCRIBE`, `VERIFY`, `CHECKPOINT`, and it takes the parts of `CREATE TABLE` and
 //! `CREATE VIEW` that Millstream gives a meaning of its own.
 
+mod alter;
 mod change;
 mod create;
 mod prepare;
@@ -105,6 +106,8 @@ impl StatementParser<'_> {
         let second = self.peek_word(1);
         match (first.as_str(), second.as_str()) {
             ("CREATE", _) => self.create(),
+            ("ALTER", "STREAM" | "TABLE" | "VIEW" | "MATERIALIZED") => self.alter(),
+            ("COMMENT", "ON") => self.comment(),
             ("PREPARE", _) => self.prepare(),
             ("EXECUTE", _) => self.execute().map(Statement::Execute),
             ("DEALLOCATE", _) => self.deallocate(),

@@ -14,6 +14,8 @@ pub enum Statement {
     CreateView(CreateView),
     /// `DROP STREAM | TABLE | VIEW | MATERIALIZED VIEW`.
     Drop(Drop),
+    /// `ALTER STREAM | TABLE | VIEW | MATERIALIZED VIEW` and `COMMENT ON`.
+    Alter(Alter),
     /// `CREATE INDEX`.
     CreateIndex(CreateIndex),
     /// `DROP INDEX`.
@@ -104,6 +106,47 @@ pub struct Drop {
     pub if_exists: bool,
     /// `CASCADE`.
     pub cascade: bool,
+}
+
+/// `ALTER ...` or `COMMENT ON ...`, as written.
+#[derive(Debug, Clone)]
+pub struct Alter {
+    /// What the statement says it alters; nothing where it names a column.
+    pub kind: Option<DropKind>,
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// Normalised name.
+    pub name: String,
+    /// What to do, in order.
+    pub actions: Vec<AlterAction>,
+}
+
+/// What an `ALTER` or a `COMMENT ON` does.
+#[derive(Debug, Clone)]
+pub enum AlterAction {
+    /// `ADD [COLUMN] [IF NOT EXISTS] name type ...`.
+    AddColumn {
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+        /// The column.
+        column: Box<ast::ColumnDef>,
+    },
+    /// `RENAME TO name`.
+    Rename(String),
+    /// `RENAME [COLUMN] from TO to`.
+    RenameColumn {
+        /// Its name.
+        from: String,
+        /// Its name to be.
+        to: String,
+    },
+    /// `COMMENT ON ... IS 'text'`.
+    Comment {
+        /// The column; nothing for the whole.
+        column: Option<String>,
+        /// The text; NULL takes it away.
+        text: Option<String>,
+    },
 }
 
 /// What a `DROP` names.

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod damage_writes;
 mod docs;
+mod embed_alter;
 mod embed_async;
 mod embed_changes;
 mod embed_functions;

@@ -29,7 +29,9 @@ impl Circuit {
         };
         let operator = match (&node.body, &node.key) {
             (Body::Operator(operator), _) => operator,
-            (Body::Input(_), NodeKey::Object(object)) => return input(*object, line, lines),
+            (Body::Input(_), NodeKey::Object(object) | NodeKey::Narrow(object, _)) => {
+                return input(*object, line, lines);
+            }
             (Body::Input(_), NodeKey::Operator(identity, _)) => {
                 return lines.push(ExplainLine { text: identity.clone(), ..line });
             }

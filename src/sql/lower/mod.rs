@@ -45,6 +45,8 @@ pub struct InputTable {
     pub facts: Facts,
     /// The primary key of a table, which lets a query group by it alone.
     pub key: Option<Constraints>,
+    /// Whether the object has more columns than these first ones.
+    pub narrow: bool,
 }
 
 #[async_trait]
@@ -133,7 +135,11 @@ impl Lowering<'_> {
         if !scan.filters.is_empty() || scan.fetch.is_some() {
             return Err(Error::Internal("a filter or limit was pushed into an input of a view".into()));
         }
-        let node = self.circuit.input(input.object, nullable(&input.schema), input.facts.clone());
+        let (object, schema, facts) = (input.object, nullable(&input.schema), input.facts.clone());
+        let node = match input.narrow {
+            false => self.circuit.input(object, schema, facts),
+            true => self.circuit.narrow_input(object, schema, facts),
+        };
         match &scan.projection {
             None => Ok(Some(node)),
             Some(columns) => self.pick(node, columns, nullable(scan.projected_schema.as_arrow())).map(Some),

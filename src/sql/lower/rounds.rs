@@ -125,7 +125,7 @@ impl<'a> Rounds<'a> {
         let schema = with_round(&nullable(&scan.source.schema()));
         let round = schema.fields().len() - 1;
         let projection = scan.projection.as_ref().map(|columns| columns.iter().copied().chain([round]).collect());
-        let table = InputTable { object: OWN_ROWS, schema, facts: Facts::default(), key: None };
+        let table = InputTable { object: OWN_ROWS, schema, facts: Facts::default(), key: None, narrow: false };
         let source = provider_as_source(Arc::new(table));
         let plan = LogicalPlanBuilder::scan(scan.table_name.clone(), source, projection)?.build()?;
         Ok(Some((plan, Column::new(Some(scan.table_name.clone()), ROUND))))
@@ -205,7 +205,7 @@ impl<'a> Rounds<'a> {
                 column.alias_qualified(qualifier.cloned(), field.name())
             })
             .collect();
-        let table = InputTable { object: number as u32, schema, facts: Facts::default(), key: None };
+        let table = InputTable { object: number as u32, schema, facts: Facts::default(), key: None, narrow: false };
         LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.project(columns)?.build()
     }
 }
