@@ -25,7 +25,14 @@ SELECT * FROM revenue ORDER BY item;
 SHOW STREAMS;
 DESCRIBE sales;
 
+-- A function is a name for an expression.
+CREATE FUNCTION net(gross BIGINT, rate INT) RETURNS BIGINT RETURN gross * 100 / (100 + rate);
+CREATE MATERIALIZED VIEW taxes AS SELECT country, sum(price - net(price, 20)) AS cents FROM sales GROUP BY country;
+SELECT * FROM taxes ORDER BY country;
+
 .bail off
+DROP FUNCTION net;
+
 -- Columns do not go, and do not change their type: the events in the log have them.
 ALTER STREAM sales DROP COLUMN item;
 ALTER STREAM sales ADD COLUMN vat INT NOT NULL;

@@ -72,6 +72,8 @@ pub struct Circuit {
     pub(super) nodes: BTreeMap<NodeId, Node>,
     pub(super) by_key: HashMap<NodeKey, NodeId>,
     next: u32,
+    /// Whether a node may stand for the first columns of an object.
+    pub(super) has_narrow: bool,
     /// Bytes that nodes put out since [`Circuit::take_moved`].
     moved: usize,
     /// Whether a node broke since [`Circuit::take_broke`].
@@ -137,6 +139,7 @@ impl Circuit {
     fn insert(&mut self, node: Node) -> NodeId {
         let id = NodeId(self.next);
         self.next += 1;
+        self.has_narrow |= matches!(node.key, NodeKey::Narrow(..));
         self.by_key.insert(node.key.clone(), id);
         self.nodes.insert(id, node);
         id

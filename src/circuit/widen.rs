@@ -25,6 +25,7 @@ impl Circuit {
     pub fn widen(&mut self, object: u32, schema: SchemaRef, facts: Facts) {
         if let Some(place) = self.by_key.remove(&NodeKey::Object(object)) {
             let narrow = NodeKey::Narrow(object, self.schema(place).fields().len());
+            self.has_narrow = true;
             self.by_key.insert(narrow.clone(), place);
             self.nodes.get_mut(&place).expect("a node outlives those who name it").key = narrow;
         }
@@ -71,6 +72,9 @@ impl Circuit {
 
     /// The nodes of an object's first columns; mostly there is none.
     fn narrow(&self, object: u32) -> Vec<NodeId> {
+        if !self.has_narrow {
+            return Vec::new();
+        }
         let is_narrow = |(key, _): &(&NodeKey, &NodeId)| matches!(key, NodeKey::Narrow(of, _) if *of == object);
         let mut found: Vec<NodeId> = self.by_key.iter().filter(is_narrow).map(|(_, place)| *place).collect();
         found.sort_unstable();

@@ -9,10 +9,13 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+use super::index::Index;
+use super::known::{Comments, Known};
 use crate::circuit::Facts;
 use crate::delta::added::Added;
 use crate::error::{Error, Result, list, nearest};
 use crate::sql::depth::{DEPTH_MAX, depth};
+use crate::sql::inline::{INLINED_DEPTH_MAX, SqlFunction};
 
 /// Ids below this are kept for objects that Millstream makes itself.
 const FIRST_USER_ID: u32 = 16;
@@ -73,6 +76,9 @@ pub struct Object {
     /// The query of a view.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// The functions defined in SQL that a view's query calls.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub calls: BTreeSet<String>,
     /// The objects that a view's query reads.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reads: BTreeSet<u32>,
@@ -87,42 +93,6 @@ pub struct Object {
     pub comments: Comments,
     /// The statement that made it.
     pub sql: String,
-}
-
-/// What the text of a view means, where it is not what it would mean today. The text stays as it was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
-    /// Names in the text, and whose they were.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub names: BTreeMap<String, u32>,
-    /// The columns that the view sees of an object: the first ones, under the names that they had.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub columns: BTreeMap<u32, Vec<String>>,
-}
-
-impl Known {
-    /// Whether the text means what it says.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.columns.is_empty()
-    }
-}
-
-/// What `COMMENT ON` said.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Comments {
-    /// Of the object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
-    /// Of its columns, by place.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub columns: BTreeMap<usize, String>,
-}
-
-impl Comments {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.object.is_none() && self.columns.is_empty()
-    }
 }
 
 /// A CHECK constraint.
@@ -163,17 +133,10 @@ pub enum Ddl {
     CreateIndex(Index),
     /// Removes indexes, by name.
     DropIndex(Vec<String>),
-}
-
-/// A promise that rows of a table or materialized view are found by some columns without looking at the others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {
-    /// Its name, normalised.
-    pub name: String,
-    /// Whose rows.
-    pub object: u32,
-    /// The columns, by place.
-    pub columns: Vec<usize>,
+    /// Makes a function, in the place of one of its name.
+    CreateFunction(Box<SqlFunction>),
+    /// Removes a function.
+    DropFunction(String),
 }
 
 impl Ddl {
@@ -198,9 +161,11 @@ impl Ddl {
 /// Every object there is.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    objects: BTreeMap<u32, Arc<Object>>,
-    by_name: BTreeMap<String, u32>,
-    indexes: BTreeMap<String, Index>,
+    pub(super) indexes: BTreeMap<String, Index>,
+    pub(super) objects: BTreeMap<u32, Arc<Object>>,
+    pub(super) by_name: BTreeMap<String, u32>,
+    /// Those defined in SQL, by name.
+    pub(super) functions: BTreeMap<String, Arc<SqlFunction>>,
     next_id: u32,
     /// How deep a query can get by the views that are expanded in it.
     expanded_depth: usize,
@@ -210,8 +175,15 @@ pub struct Catalog {
 
 impl Default for Catalog {
     fn default() -> Self {
-        let (objects, by_name, indexes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Catalog { objects, by_name, indexes, next_id: FIRST_USER_ID, expanded_depth: 0, version: 0 }
+        Catalog {
+            objects: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            next_id: FIRST_USER_ID,
+            expanded_depth: 0,
+            version: 0,
+        }
     }
 }
 
@@ -229,9 +201,12 @@ impl Catalog {
         self.next_id
     }
 
-    /// How deep the tree of a query can get beyond its own text: each plain view may be within the others.
+    /// How deep the tree of a query can get beyond its own text: each plain view may be within the
+    /// others, and calls stand for the bodies of functions.
     pub fn expanded_depth(&self) -> usize {
-        self.expanded_depth
+        // What a call comes to is known when it is replaced, and is bounded there.
+        let functions = if self.functions.is_empty() { 0 } else { INLINED_DEPTH_MAX };
+        self.expanded_depth + functions
     }
 
     /// Carries out an entry.
@@ -252,6 +227,12 @@ impl Catalog {
                 self.expanded_depth -= replaced.map_or(0, |object| expanded(&object));
             }
             Ddl::Alter(object) => self.alter(object),
+            Ddl::CreateFunction(function) => {
+                self.functions.insert(function.name.clone(), Arc::new(function.as_ref().clone()));
+            }
+            Ddl::DropFunction(name) => {
+                self.functions.remove(name);
+            }
             Ddl::Drop(ids) => {
                 for id in ids {
                     if let Some(object) = self.objects.remove(id) {
@@ -270,32 +251,6 @@ impl Catalog {
             Ddl::DropIndex(names) => self.indexes.retain(|name, _| !names.contains(name)),
         }
         Ok(())
-    }
-
-    /// Views that read the object go on to mean what they meant.
-    fn alter(&mut self, new: &Object) {
-        let Some(old) = self.objects.get(&new.id).cloned() else { return };
-        let names = |object: &Object| object.schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-        let (before, after) = (names(&old), names(new));
-        for view in self.objects.values_mut().filter(|view| view.reads.contains(&old.id)) {
-            if old.name != new.name && !view.known.names.values().any(|id| *id == old.id) {
-                Arc::make_mut(view).known.names.insert(old.name.clone(), old.id);
-            }
-            if before != after && !view.known.columns.contains_key(&old.id) {
-                Arc::make_mut(view).known.columns.insert(old.id, before.clone());
-            }
-        }
-        self.by_name.remove(&old.name);
-        self.by_name.insert(new.name.clone(), new.id);
-        self.objects.insert(new.id, Arc::new(new.clone()));
-    }
-
-    /// The object that a name in the text of a view stands for.
-    pub fn find_known(&self, name: &str, known: &Known) -> Option<&Arc<Object>> {
-        match known.names.get(name) {
-            Some(id) => self.objects.get(id),
-            None => self.find(name),
-        }
     }
 
     /// An object by id.
@@ -327,16 +282,6 @@ impl Catalog {
     /// The objects in the order of their ids.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.objects.values()
-    }
-
-    /// The indexes in the order of their names.
-    pub fn indexes(&self) -> impl Iterator<Item = &Index> {
-        self.indexes.values()
-    }
-
-    /// An index by name.
-    pub fn index(&self, name: &str) -> Option<&Index> {
-        self.indexes.get(name)
     }
 
     /// The names in order.
@@ -407,6 +352,7 @@ pub fn rejects_object() -> Object {
         checks: Vec::new(),
         options: BTreeMap::new(),
         query: None,
+        calls: BTreeSet::new(),
         reads: BTreeSet::new(),
         added: Added::default(),
         known: Known::default(),

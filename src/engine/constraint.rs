@@ -129,7 +129,7 @@ fn false_rows(values: &BooleanArray) -> impl Iterator<Item = usize> {
     values.iter().enumerate().filter(|(_, value)| *value == Some(false)).map(|(row, _)| row)
 }
 
-fn bound(session: &SessionState, text: &str, schema: &DFSchema) -> Result<Expr> {
+pub(super) fn bound(session: &SessionState, text: &str, schema: &DFSchema) -> Result<Expr> {
     let expression = parse_expression(text)?;
     let reads_more = ast::visit_expressions(&expression, |expr| match expr {
         ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => ControlFlow::Break(()),

@@ -6,13 +6,13 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use super::catalog::{Kind, Object};
 use super::core::ask;
 use super::ingest::SourceProgress;
 pub use super::open::Options;
-use super::open::{Inner, add_function};
+use super::open::{Inner, add_aggregate, add_function};
 use super::prepared::Prepared;
 use super::query::{Cancel, Rows};
 use super::request::{Change, Commit, Committed, Pending, Request};
@@ -263,6 +263,21 @@ impl Database {
         for session in [&self.inner.session, self.inner.view_session.as_ref()] {
             let mut state = session.load().as_ref().clone();
             add_function(&mut state, function)?;
+            session.store(Arc::new(state));
+        }
+        Ok(())
+    }
+
+    /// Lets queries and views call an aggregate written in Rust, as [`Database::register_function`] does for functions of
+    /// one row. Its value must not depend on the order of rows, nor on how they are divided among accumulators.
+    ///
+    /// # Errors
+    /// When it is not immutable, or there is a function of that name.
+    pub fn register_aggregate(&self, aggregate: &AggregateUDF) -> Result<()> {
+        let _registering = self.inner.registering.lock().unwrap_or_else(PoisonError::into_inner);
+        for session in [&self.inner.session, self.inner.view_session.as_ref()] {
+            let mut state = session.load().as_ref().clone();
+            add_aggregate(&mut state, aggregate)?;
             session.store(Arc::new(state));
         }
         Ok(())

@@ -9,10 +9,11 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
 use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 
-use super::catalog::{Catalog, Check, Comments, Ddl, Kind, Known, Object};
+use super::catalog::{Catalog, Check, Ddl, Kind, Object};
 use super::constraint::{Constraints, defaults};
 use super::core::ask;
 use super::database::Database;
+use super::known::{Comments, Known};
 use super::names::InputNames;
 use super::query::Cancel;
 use super::request::Request;
@@ -95,7 +96,7 @@ fn relation(
                 .with_hint("list them, or name a file to take them from: WITH (connector = 'file', path = '...')"));
         }
     };
-    let mut parts = Parts { key: Vec::new(), defaults: Vec::new(), checks: Vec::new(), table: &create.name };
+    let mut parts = Parts { key: Vec::new(), defaults: Vec::new(), checks: Vec::new(), table: &create.name, catalog };
     parts.defaults = vec![None; schema.fields().len()];
     for (at, column) in create.columns.iter().flatten().enumerate() {
         parts.column(at, column, &schema)?;
@@ -126,6 +127,7 @@ fn relation(
         checks,
         options: options.clone(),
         query: None,
+        calls: BTreeSet::new(),
         reads: BTreeSet::new(),
         added: Added::default(),
         known: Known::default(),
@@ -202,6 +204,7 @@ pub(super) fn check_type(field: &Field) -> Result<()> {
 /// What a CREATE says beside the types of columns.
 pub(super) struct Parts<'a> {
     pub(super) table: &'a str,
+    pub(super) catalog: &'a Catalog,
     pub(super) key: Vec<usize>,
     pub(super) defaults: Vec<Option<String>>,
     pub(super) checks: Vec<Check>,
@@ -222,9 +225,9 @@ impl Parts<'_> {
         for option in &column.options {
             match &option.option {
                 ast::ColumnOption::Null | ast::ColumnOption::NotNull | ast::ColumnOption::Comment(_) => {}
-                ast::ColumnOption::Default(expr) => self.defaults[at] = Some(expr.to_string()),
+                ast::ColumnOption::Default(expr) => self.defaults[at] = Some(self.catalog.without_calls(expr)?),
                 ast::ColumnOption::PrimaryKey(_) => self.set_key(vec![at])?,
-                ast::ColumnOption::Check(check) => self.check(option.name.as_ref(), &check.expr),
+                ast::ColumnOption::Check(check) => self.check(option.name.as_ref(), &check.expr)?,
                 other => {
                     return Err(Error::unsupported(format!(
                         "column `{}`: {other} is not enforced",
@@ -257,10 +260,7 @@ impl Parts<'_> {
                 let columns = columns.collect::<Result<Vec<_>>>()?;
                 self.set_key(columns)
             }
-            ast::TableConstraint::Check(check) => {
-                self.check(check.name.as_ref(), &check.expr);
-                Ok(())
-            }
+            ast::TableConstraint::Check(check) => self.check(check.name.as_ref(), &check.expr),
             other => Err(Error::unsupported(format!("`{}`: {other} is not enforced", self.table))),
         }
     }
@@ -273,9 +273,10 @@ impl Parts<'_> {
         Ok(())
     }
 
-    fn check(&mut self, name: Option<&ast::Ident>, expr: &ast::Expr) {
+    fn check(&mut self, name: Option<&ast::Ident>, expr: &ast::Expr) -> Result<()> {
         let name = name.map_or_else(|| expr.to_string(), normalize);
-        self.checks.push(Check { name, text: expr.to_string() });
+        self.checks.push(Check { name, text: self.catalog.without_calls(expr)? });
+        Ok(())
     }
 }
 

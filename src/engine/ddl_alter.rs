@@ -129,7 +129,13 @@ impl Altered<'_> {
         let fields = object.schema.fields().iter().chain(added.fields()).cloned();
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         check_columns(&object.name, &schema)?;
-        let mut parts = Parts { table: &object.name, key: Vec::new(), defaults: vec![None], checks: Vec::new() };
+        let mut parts = Parts {
+            table: &object.name,
+            catalog: self.catalog,
+            key: Vec::new(),
+            defaults: vec![None],
+            checks: Vec::new(),
+        };
         parts.column(0, column, &added)?;
         if !parts.key.is_empty() {
             return Err(Error::unsupported(format!("`{}`: a primary key is given when a table is made", object.name)));

@@ -7,11 +7,12 @@ use arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
 
-use super::catalog::{Catalog, Comments, Ddl, Kind, Known, Object};
+use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::core::ask;
 use super::database::Database;
 use super::ddl::{check_type, taken};
 use super::index;
+use super::known::{Comments, Known};
 use super::names::{self, InputNames, canonical_view_plan, view_schema};
 use super::query::{Cancel, Rows};
 use super::request::Request;
@@ -23,6 +24,7 @@ use crate::sql::bind::Binder;
 use crate::sql::columns::repeated;
 use crate::sql::context::optimize_for_view;
 use crate::sql::expr::refuse_volatile;
+use crate::sql::inline::calls;
 use crate::sql::parse::parse_query;
 use crate::sql::statement::CreateView;
 
@@ -137,6 +139,7 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
         checks: Vec::new(),
         options: create.options.clone(),
         query: Some(create.query.clone()),
+        calls: calls(&query, &|name| catalog.function(name).is_some()),
         reads: names::reads(catalog, ast::Statement::Query(query))?,
         added: Added::default(),
         known: Known::default(),

@@ -66,6 +66,7 @@ impl Core {
                 // Its rows have been indexed; those of an object that was made just now are when they are first read.
                 Ddl::CreateIndex(_) => {}
                 Ddl::DropIndex(names) => self.let_go_of_indexes(&before, &names),
+                Ddl::CreateFunction(_) | Ddl::DropFunction(_) => {}
             }
         }
         self.published_catalog.store(self.catalog.clone());
@@ -301,6 +302,7 @@ impl Core {
                 altered.apply(&Delta::insert(with_schema(&schema, columns, chunk.num_rows())?))?;
             }
             self.tables.insert(object.id, altered);
+            self.index_object(object.id)?;
         }
         Ok(())
     }

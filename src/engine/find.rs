@@ -96,6 +96,13 @@ impl Core {
         catalog.indexes().try_for_each(|index| self.index(index.object, &index.columns))
     }
 
+    /// Makes the indexes of an object whose rows have been put in another place.
+    pub(super) fn index_object(&mut self, object: u32) -> Result<()> {
+        let catalog = self.catalog.clone();
+        let mut indexes = catalog.indexes().filter(|index| index.object == object);
+        indexes.try_for_each(|index| self.index(index.object, &index.columns))
+    }
+
     fn index(&mut self, object: u32, columns: &[usize]) -> Result<()> {
         let Some(rows) = self.row_set(object) else { return Ok(()) };
         let before = rows.bytes();

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
 
-use super::catalog::{Catalog, Ddl, Index, Kind, Object};
+use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::core::ask;
 use super::database::Database;
 use super::query::{Cancel, Rows};
@@ -13,6 +14,29 @@ use super::session::Outcome;
 use super::show::texts;
 use crate::error::{Error, Result, nearest};
 use crate::sql::statement::CreateIndex;
+
+/// A promise that rows of a table or materialized view are found by some columns without looking at the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// Its name, normalised.
+    pub name: String,
+    /// Whose rows.
+    pub object: u32,
+    /// The columns, by place.
+    pub columns: Vec<usize>,
+}
+
+impl Catalog {
+    /// The indexes in the order of their names.
+    pub fn indexes(&self) -> impl Iterator<Item = &Index> {
+        self.indexes.values()
+    }
+
+    /// An index by name.
+    pub fn index(&self, name: &str) -> Option<&Index> {
+        self.indexes.get(name)
+    }
+}
 
 /// CREATE INDEX.
 pub(super) fn create(database: &Database, create: CreateIndex) -> Result<Outcome> {

@@ -11,14 +11,16 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 
-use super::catalog::{Catalog, Kind, Known, Object, REJECTS, rejects_object};
+use super::catalog::{Catalog, Kind, Object, REJECTS, rejects_object};
 use super::information_schema::{self, INFORMATION_SCHEMA};
+use super::known::Known;
 use super::providers::{self, Batching};
 use super::snapshot::Snapshot;
 use crate::circuit::Facts;
 use crate::error::{Error, Result};
 use crate::sql::bind::{Binder, Names};
 use crate::sql::canonical::canonical;
+use crate::sql::inline::SqlFunction;
 use crate::sql::lower::InputTable;
 use crate::sql::parse::parse_query;
 
@@ -65,6 +67,10 @@ impl Names for InputNames<'_> {
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         Ok((schema == SYSTEM_SCHEMA && name == "rejects").then(|| self.input(&rejects_object(), None)))
+    }
+
+    fn function(&self, name: &str) -> Option<Arc<SqlFunction>> {
+        self.catalog.function(name)
     }
 
     fn all(&self) -> Vec<String> {
@@ -140,6 +146,10 @@ impl Names for RowNames<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    fn function(&self, name: &str) -> Option<Arc<SqlFunction>> {
+        self.snapshot.catalog.function(name)
     }
 
     fn all(&self) -> Vec<String> {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Sender;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{ScalarUDF, Volatility};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, Volatility};
 
 use super::budget::{Budget, User, default_limit};
 use super::catalog::{Catalog, Check, Object};
@@ -53,6 +54,9 @@ pub struct Options {
     pub memory_limit: usize,
     /// Functions that views may call, beside the built-in ones. They must be immutable.
     pub functions: Vec<ScalarUDF>,
+    /// Aggregates that views may call, beside the built-in ones. They must be immutable, and their value must not
+    /// depend on the order of rows.
+    pub aggregates: Vec<AggregateUDF>,
 }
 
 impl Default for Options {
@@ -64,6 +68,7 @@ impl Default for Options {
             segment_bytes: LogOptions::default().segment_bytes,
             memory_limit: default_limit(),
             functions: Vec::new(),
+            aggregates: Vec::new(),
         }
     }
 }
@@ -77,8 +82,8 @@ pub struct Inner {
     /// For views: one partition, so that it gives the same rows every time.
     pub view_session: Arc<ArcSwap<SessionState>>,
     pub sources: Arc<Sources>,
-    /// Constraints by object, made when first needed, with what they were made of. Ids are never used again.
-    constraints: Mutex<HashMap<u32, (Vec<Check>, SchemaRef, Arc<Constraints>)>>,
+    /// Constraints by object, made when first needed. Ids are never used again.
+    constraints: Mutex<HashMap<u32, Made>>,
     /// Held while a function is added to the sessions.
     pub registering: Mutex<()>,
     pub threads: Threads,
@@ -86,6 +91,19 @@ pub struct Inner {
     engine_thread: Mutex<Option<JoinHandle<()>>>,
     /// Held until the database is closed.
     lock: Mutex<Option<File>>,
+}
+
+/// Constraints, and what they were made of: an object may have been altered since.
+struct Made {
+    checks: Vec<Check>,
+    schema: SchemaRef,
+    constraints: Arc<Constraints>,
+}
+
+impl Made {
+    fn is_of(&self, object: &Object) -> bool {
+        self.checks == object.checks && self.schema == object.schema
+    }
 }
 
 impl Inner {
@@ -115,6 +133,10 @@ impl Inner {
         for function in &options.functions {
             add_function(&mut view_session, function)?;
             add_function(&mut session, function)?;
+        }
+        for aggregate in &options.aggregates {
+            add_aggregate(&mut view_session, aggregate)?;
+            add_aggregate(&mut session, aggregate)?;
         }
         let view_session = Arc::new(ArcSwap::from_pointee(view_session));
         let threads = Threads::start(partitions)?;
@@ -171,13 +193,12 @@ impl Inner {
     /// When they do not fit its columns.
     pub fn constraints(&self, object: &Object) -> Result<Arc<Constraints>> {
         let mut known = self.constraints.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((checks, schema, constraints)) = known.get(&object.id)
-            && (checks, schema) == (&object.checks, &object.schema)
-        {
-            return Ok(constraints.clone());
+        if let Some(made) = known.get(&object.id).filter(|made| made.is_of(object)) {
+            return Ok(made.constraints.clone());
         }
         let constraints = Arc::new(Constraints::new(&self.view_session.load(), object)?);
-        known.insert(object.id, (object.checks.clone(), object.schema.clone(), constraints.clone()));
+        let (checks, schema) = (object.checks.clone(), object.schema.clone());
+        known.insert(object.id, Made { checks, schema, constraints: constraints.clone() });
         Ok(constraints)
     }
 
@@ -287,16 +308,29 @@ fn lock(options: &Options) -> Result<Option<File>> {
 /// # Errors
 /// When it is not immutable, or there is one of that name.
 pub fn add_function(state: &mut SessionState, function: &ScalarUDF) -> Result<()> {
-    use datafusion::execution::FunctionRegistry;
-    let name = function.name();
-    if function.signature().volatility != Volatility::Immutable {
+    check_function(state, function.name(), function.signature().volatility)?;
+    state.register_udf(Arc::new(function.clone()))?;
+    Ok(())
+}
+
+/// Adds an aggregate to a session.
+///
+/// # Errors
+/// When it is not immutable, or there is one of that name.
+pub fn add_aggregate(state: &mut SessionState, aggregate: &AggregateUDF) -> Result<()> {
+    check_function(state, aggregate.name(), aggregate.signature().volatility)?;
+    state.register_udaf(Arc::new(aggregate.clone()))?;
+    Ok(())
+}
+
+fn check_function(state: &SessionState, name: &str, volatility: Volatility) -> Result<()> {
+    if volatility != Volatility::Immutable {
         return Err(Error::input(format!(
             "function `{name}` must be immutable, so that views can be rebuilt from the log"
         )));
     }
-    if state.scalar_functions().contains_key(name) {
+    if state.scalar_functions().contains_key(name) || state.aggregate_functions().contains_key(name) {
         return Err(Error::input(format!("there is a function `{name}` already")));
     }
-    state.register_udf(Arc::new(function.clone()))?;
     Ok(())
 }

@@ -180,7 +180,7 @@ impl Template {
         let catalog = database.inner().catalog.load_full();
         let session = database.inner().session.load_full();
         let facts = HashMap::new();
-        let names = InputNames { session: &session, catalog: &catalog, facts: &facts, depth: 0 };
+        let names = InputNames::new(&session, &catalog, &facts);
         let column = |(at, data_type): (usize, &ast::DataType)| {
             let name = ast::Ident::new(format!("${}", at + 1));
             ast::ColumnDef { name, data_type: data_type.clone(), options: Vec::new() }
@@ -272,7 +272,7 @@ impl Template {
     ) -> Result<Vec<Option<DataType>>> {
         let session = Parameters::of_types(known.to_vec()).session(session);
         let facts = HashMap::new();
-        let names = InputNames { session: &session, catalog, facts: &facts, depth: 0 };
+        let names = InputNames::new(&session, catalog, &facts);
         let binder = Binder::new(&session, &names);
         let plan = match statement {
             ast::Statement::Query(query) => binder.shown(query).map(|(plan, _)| plan),

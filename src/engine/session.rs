@@ -1,5 +1,6 @@
 //! A session: statements to outcomes, one after another.
 
+mod change;
 mod explain;
 mod prepared;
 
@@ -15,16 +16,15 @@ use super::catalog::Catalog;
 use super::clock::now;
 use super::core::{PLANNING, ask};
 use super::database::Database;
-use super::dml::{Dml, Wants};
 use super::names::{self, RowNames};
 use super::prepared::{Body, Template};
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
-use super::request::{Commit, Evaluate, Request};
+use super::request::Request;
 use super::snapshot::Snapshot;
 use super::subscribe::Subscription;
 use super::transaction::Transaction;
-use super::{ddl, ddl_alter, ddl_view, index, show, verify};
+use super::{ddl, ddl_alter, ddl_view, functions, index, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::canonical::{comparable, sorted_by_columns};
@@ -196,6 +196,14 @@ impl Session {
                 self.outside_transaction("DROP")?;
                 ddl::drop(&database, drop)
             }
+            Statement::CreateFunction(create) => {
+                self.outside_transaction("CREATE")?;
+                functions::create(&database, *create, sql)
+            }
+            Statement::DropFunction(drop) => {
+                self.outside_transaction("DROP")?;
+                functions::drop(&database, drop)
+            }
             Statement::Alter(alter) => {
                 self.outside_transaction("ALTER")?;
                 ddl_alter::alter(&database, alter, sql)
@@ -274,50 +282,6 @@ impl Session {
         self.database.inner().catalog.load_full()
     }
 
-    fn change(&mut self, statement: ast::Statement) -> Result<Outcome> {
-        self.database.writable()?;
-        let catalog = self.catalog();
-        let mut dml = Dml::new(&catalog, statement)?;
-        let verb = dml.verb;
-        let runner = self.runner();
-        if let Some(transaction) = &mut self.transaction {
-            let wants = if dml.depends_on_target() { Wants::Everything } else { Wants::Nothing };
-            let snapshot = transaction.snapshot(&self.database, &dml.reads(&catalog, &wants))?;
-            let done = dml.evaluate(&runner, &snapshot, None)?;
-            transaction.add(done.changes)?;
-            return Ok(changed(verb, done.rows, done.returned));
-        }
-        let wants = dml.wants(&runner, &catalog)?;
-        let reads = dml.reads(&catalog, &wants);
-        let engine = &self.database.inner().engine;
-        if let Wants::Nothing = wants {
-            let snapshot = if reads.is_empty() {
-                super::constraint::empty_snapshot(catalog, now())
-            } else {
-                ask(engine, |reply| Request::Snapshot(reads, reply)).wait()?
-            };
-            let done = dml.evaluate(&runner, &snapshot, None)?;
-            self.database.commit(Commit { changes: done.changes, ..Commit::default() }).wait()?;
-            return Ok(changed(verb, done.rows, done.returned));
-        }
-        let keys = match wants {
-            Wants::Keys(keys) => Some((dml.target(), keys)),
-            _ => None,
-        };
-        // What RETURNING gives is shown when the commit is durable.
-        let (sender, receiver) = crossbeam_channel::bounded(1);
-        let evaluate: Evaluate = Box::new(move |snapshot, found| {
-            let done = dml.evaluate(&runner, snapshot, found)?;
-            // The asker waits for the commit and has not gone.
-            let _ = sender.send((done.rows, done.returned));
-            Ok(Commit { changes: done.changes, ..Commit::default() })
-        });
-        ask(engine, |reply| Request::Evaluate { reads, keys, evaluate, reply }).wait()?;
-        let (rows, returned) =
-            receiver.try_recv().map_err(|_| Error::Internal(format!("{verb} was committed and not evaluated")))?;
-        Ok(changed(verb, rows, returned))
-    }
-
     fn begin(&mut self) -> Result<Outcome> {
         self.database.writable()?;
         if self.transaction.is_some() {
@@ -358,13 +322,6 @@ impl Session {
 }
 
 /// What a statement that changes rows came to.
-fn changed(verb: &str, rows: usize, returned: Option<Rows>) -> Outcome {
-    match returned {
-        Some(rows) => Outcome::Rows(rows),
-        None => Outcome::done(format!("{verb} {rows}")),
-    }
-}
-
 /// What a query reads.
 struct Reads {
     session: Arc<SessionState>,

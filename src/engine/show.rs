@@ -40,6 +40,7 @@ pub(super) fn show(database: &Database, what: &Show) -> Result<Rows> {
             let object = database.inner().catalog.load().expect(name)?.clone();
             texts(vec![("name", vec![Some(object.name.clone())]), ("sql", vec![Some(object.sql.clone())])])
         }
+        Show::Functions => super::functions::list_all(database),
         Show::Setting(name) => settings(database, name.as_deref()),
     }
 }

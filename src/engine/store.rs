@@ -223,6 +223,7 @@ impl Store {
                 Ddl::Create(object) | Ddl::Alter(object) => self.datasets.learn(object),
                 Ddl::Drop(ids) => self.datasets.forget(ids),
                 Ddl::CreateIndex(_) | Ddl::DropIndex(_) => {}
+                Ddl::CreateFunction(_) | Ddl::DropFunction(_) => {}
             }
         }
     }

@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::bounds::bounded;
 use super::columns::{name_columns, tell_apart};
+use super::inline::{SqlFunction, inline};
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::postgres::rewrite;
 use crate::error::{Error, Result, is_about_names, list, nearest};
@@ -35,6 +36,12 @@ pub trait Names {
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let _ = (schema, name);
         Ok(None)
+    }
+
+    /// A function that was defined in SQL.
+    fn function(&self, name: &str) -> Option<Arc<SqlFunction>> {
+        let _ = name;
+        None
     }
 
     /// Every name there is, for "did you mean".
@@ -100,6 +107,7 @@ impl<'a> Binder<'a> {
 
     fn plan(&self, mut statement: ast::Statement) -> Result<LogicalPlan> {
         name_columns(&mut statement);
+        inline(&mut statement, &|name| self.names.function(name))?;
         rewrite(&mut statement)?;
         let planner = SqlToRel::new_with_options(self, self.options);
         let parameters = Parameters::known(self.state);
@@ -130,6 +138,7 @@ impl<'a> Binder<'a> {
     /// # Errors
     /// As [`Binder::query`].
     pub fn expression(&self, mut expression: ast::Expr, schema: &DFSchema) -> Result<Expr> {
+        inline(&mut expression, &|name| self.names.function(name))?;
         rewrite(&mut expression)?;
         let planner = SqlToRel::new_with_options(self, self.options);
         let parameters = Parameters::known(self.state).unwrap_or_default();

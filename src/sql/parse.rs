@@ -7,6 +7,7 @@
 mod alter;
 mod change;
 mod create;
+mod function;
 mod prepare;
 
 use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
@@ -107,6 +108,10 @@ impl StatementParser<'_> {
         match (first.as_str(), second.as_str()) {
             ("CREATE", _) => self.create(),
             ("ALTER", "STREAM" | "TABLE" | "VIEW" | "MATERIALIZED") => self.alter(),
+            ("DROP", "FUNCTION") => {
+                self.words(2);
+                self.drop_function()
+            }
             ("COMMENT", "ON") => self.comment(),
             ("PREPARE", _) => self.prepare(),
             ("EXECUTE", _) => self.execute().map(Statement::Execute),
@@ -133,6 +138,7 @@ impl StatementParser<'_> {
             ("SHOW", "VIEWS") => self.show(2, Show::Views),
             ("SHOW", "INDEXES") => self.show(2, Show::Indexes),
             ("SHOW", "MATERIALIZED") => self.show(3, Show::MaterializedViews),
+            ("SHOW", "FUNCTIONS") => self.show(2, Show::Functions),
             ("SHOW", "CREATE") => {
                 self.words(2);
                 if ["TABLE", "STREAM", "VIEW", "MATERIALIZED"].contains(&self.peek_word(0).as_str()) {

@@ -31,6 +31,10 @@ pub enum Statement {
     Execute(Execute),
     /// `DEALLOCATE name`, or `ALL` of them.
     Deallocate(Option<String>),
+    /// `CREATE [OR REPLACE] FUNCTION`.
+    CreateFunction(Box<CreateFunction>),
+    /// `DROP FUNCTION`.
+    DropFunction(DropFunction),
     /// `INSERT`, `UPDATE`, `DELETE`, `MERGE` or `TRUNCATE`; a query where WITH stands before it.
     Change(Box<ast::Statement>),
     /// `BEGIN`.
@@ -149,6 +153,39 @@ pub enum AlterAction {
     },
 }
 
+/// `CREATE [OR REPLACE] FUNCTION`, as written.
+#[derive(Debug, Clone)]
+pub struct CreateFunction {
+    /// `OR REPLACE`.
+    pub or_replace: bool,
+    /// Normalised name.
+    pub name: String,
+    /// Its arguments, in order.
+    pub arguments: Vec<Argument>,
+    /// The type of its value.
+    pub returns: ast::DataType,
+    /// What it stands for.
+    pub body: ast::Expr,
+}
+
+/// An argument of a function.
+#[derive(Debug, Clone)]
+pub struct Argument {
+    /// Normalised name; its place, as in `$1`, where it has none.
+    pub name: String,
+    /// Its type.
+    pub data_type: ast::DataType,
+}
+
+/// `DROP FUNCTION`, as written.
+#[derive(Debug, Clone)]
+pub struct DropFunction {
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// Normalised name.
+    pub name: String,
+}
+
 /// What a `DROP` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropKind {
@@ -228,6 +265,8 @@ pub enum Show {
     MaterializedViews,
     /// Indexes.
     Indexes,
+    /// Functions defined in SQL.
+    Functions,
     /// The text that makes an object.
     Create(String),
     /// A setting, by the batch engine's names; `None` for all.

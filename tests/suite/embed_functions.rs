@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int64Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, ColumnarValue, ScalarUDF, Volatility, create_udaf, create_udf,
+};
 use millstream::{Database, Options};
 
 use crate::embed_support::{refused, rows, run, verify};
@@ -121,4 +125,95 @@ fn a_function_that_panics_stops_what_uses_it_and_nothing_else() {
     run(&db, &["INSERT INTO t VALUES (14)"]);
     assert_eq!(rows(&db, "SELECT n FROM plain"), ["3"]);
     assert!(db.verify("plain").unwrap());
+}
+
+#[test]
+fn a_function_defined_in_sql_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(folder.path()).unwrap();
+    run(
+        &db,
+        &[
+            "CREATE FUNCTION half(n BIGINT) RETURNS DOUBLE RETURN n / 2.0",
+            "CREATE FUNCTION gone() RETURNS INT RETURN 1",
+            "CREATE STREAM s (n BIGINT CHECK (half(n) < 100))",
+            "CREATE MATERIALIZED VIEW v AS SELECT sum(half(n)) AS h FROM s",
+            "DROP FUNCTION gone",
+            "INSERT INTO s VALUES (3)",
+        ],
+    );
+    db.close().unwrap();
+    let db = Database::open(folder.path()).unwrap();
+    run(&db, &["INSERT INTO s VALUES (4)"]);
+    assert_eq!(rows(&db, "SELECT h, half(5) FROM v"), ["3.5|2.5"]);
+    assert!(refused(&db, "INSERT INTO s VALUES (200)").contains("is not met"));
+    assert!(refused(&db, "SELECT gone()").contains("no function `gone`"));
+    assert!(refused(&db, "DROP FUNCTION half").contains("called by view `v`"));
+    verify(&db);
+    run(&db, &["DROP MATERIALIZED VIEW v", "DROP FUNCTION half"]);
+    // The check has the body in it.
+    assert!(refused(&db, "INSERT INTO s VALUES (200)").contains("is not met"));
+}
+
+/// `product(n)`: all numbers multiplied.
+#[derive(Debug)]
+struct Product(i64);
+
+impl Accumulator for Product {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> datafusion::error::Result<()> {
+        self.0 *= values[0].as_primitive::<Int64Type>().iter().flatten().product::<i64>();
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> datafusion::error::Result<ScalarValue> {
+        Ok(ScalarValue::Int64(Some(self.0)))
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn state(&mut self) -> datafusion::error::Result<Vec<ScalarValue>> {
+        Ok(vec![ScalarValue::Int64(Some(self.0))])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> datafusion::error::Result<()> {
+        self.update_batch(states)
+    }
+}
+
+fn product() -> AggregateUDF {
+    let number = DataType::Int64;
+    let state = Arc::new(vec![number.clone()]);
+    let accumulator = Arc::new(|_: AccumulatorArgs<'_>| Ok(Box::new(Product(1)) as Box<dyn Accumulator>));
+    create_udaf("product", vec![number.clone()], Arc::new(number), Volatility::Immutable, accumulator, state)
+}
+
+#[test]
+fn an_aggregate_in_rust_serves_queries_and_views() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = |aggregates| Options { path: Some(folder.path().to_path_buf()), aggregates, ..Options::default() };
+    let db = Database::open_with(options(vec![product()])).unwrap();
+    run(
+        &db,
+        &[
+            "CREATE TABLE t (id INT PRIMARY KEY, k INT, n BIGINT)",
+            "CREATE MATERIALIZED VIEW v AS SELECT k, product(n) AS p FROM t GROUP BY k",
+            "INSERT INTO t VALUES (1, 1, 2), (2, 1, 3), (3, 2, 5)",
+            "DELETE FROM t WHERE id = 1",
+            "UPDATE t SET k = 1 WHERE id = 3",
+        ],
+    );
+    assert_eq!(rows(&db, "SELECT * FROM v"), ["1|15"]);
+    assert_eq!(rows(&db, "SELECT product(n) FROM t"), ["15"]);
+    verify(&db);
+    assert!(db.register_aggregate(&product()).unwrap_err().to_string().contains("there is a function `product`"));
+    db.close().unwrap();
+    let db = Database::open_with(options(Vec::new())).unwrap();
+    assert!(refused(&db, "SELECT * FROM v").contains("product"));
+    db.close().unwrap();
+    let db = Database::open_with(options(vec![product()])).unwrap();
+    run(&db, &["INSERT INTO t VALUES (4, 1, 2)"]);
+    assert_eq!(rows(&db, "SELECT * FROM v"), ["1|30"]);
+    verify(&db);
 }

@@ -21,6 +21,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::operators::project::batch as with_schema;
 use crate::sql::bind::{Binder, Names};
+use crate::sql::inline::SqlFunction;
 use crate::sql::lower::nullable;
 use crate::sql::parse::{normalize, object_name};
 
@@ -91,6 +92,10 @@ impl Names for StatementNames<'_> {
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         self.rows.system_table(schema, name)
+    }
+
+    fn function(&self, name: &str) -> Option<Arc<SqlFunction>> {
+        self.rows.function(name)
     }
 
     fn all(&self) -> Vec<String> {

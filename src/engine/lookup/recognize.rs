@@ -98,7 +98,7 @@ pub fn recognize(
     query: &ast::Query,
 ) -> Result<Option<Lookup>> {
     let facts = HashMap::new();
-    let names = InputNames { session, catalog, facts: &facts, depth: 0 };
+    let names = InputNames::new(session, catalog, &facts);
     let (plan, shown) = Binder::new(session, &names).shown(query)?;
     let plan = optimize_for_view(session, comparable(plan)?)?;
     let Some(path) = path(&plan)? else { return Ok(None) };

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use super::segment::segment_path;
 use super::testing::{content, group, many_types, one, rows, schema, statement};
 use super::{Durability, Group, Log, LogOptions, Mark, Offset, PartRows, Record, Recovery};
+use crate::delta::added::Added;
 use crate::error::{Error, Result};
 
 fn open(folder: &Path) -> Result<(Log, Recovery)> {
@@ -158,7 +159,7 @@ fn every_type_comes_back_and_lies_where_the_frame_was_read() {
     for (record, batch) in log.segments()[0].records(1, 4).zip(batches.iter().chain([&no_columns])) {
         let Record::Rows(group) = record.unwrap() else { panic!("rows were written") };
         let PartRows::Encoded(encoded) = &group.parts[0].rows else { panic!("rows are read as they lie") };
-        let read = group.parts[0].delta(&batch.schema()).unwrap().batch;
+        let read = group.parts[0].delta(&batch.schema(), &Added::default()).unwrap().batch;
         assert_eq!(&read, batch);
         for buffer in read.columns().iter().flat_map(|column| column.to_data().buffers().to_vec()) {
             let shared = encoded.body.as_ptr_range().contains(&buffer.as_ptr());
@@ -182,12 +183,12 @@ fn weights_and_marks_come_back() {
     }
     for (record, weights) in log.segments()[0].records(1, 6).zip(&weights) {
         let Record::Rows(group) = record.unwrap() else { unreachable!() };
-        assert_eq!(&group.parts[0].delta(&schema()).unwrap().weights.to_vec(3), weights);
+        assert_eq!(&group.parts[0].delta(&schema(), &Added::default()).unwrap().weights.to_vec(3), weights);
         assert_eq!(group.marks, std::slice::from_ref(&mark));
     }
     let records: Vec<Record> = log.segments()[0].records(4, 4).map(|r| r.unwrap()).collect();
     let [Record::Rows(group)] = records.as_slice() else { panic!("one group") };
-    assert_eq!(group.parts[0].delta(&schema()).unwrap().weights.to_vec(1), [300]);
+    assert_eq!(group.parts[0].delta(&schema(), &Added::default()).unwrap().weights.to_vec(1), [300]);
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn rows_of_another_schema_are_an_error() {
     let record = log.segments()[0].records(1, 1).next().unwrap().unwrap();
     let Record::Rows(group) = record else { unreachable!() };
     let other = Arc::new(Schema::new(vec![Field::new("x", DataType::Utf8View, false)]));
-    let error = group.parts[0].delta(&other).unwrap_err();
+    let error = group.parts[0].delta(&other, &Added::default()).unwrap_err();
     assert!(matches!(&error, Error::Corrupt { position: 32, .. }), "{error}");
 }
 
@@ -254,5 +255,5 @@ fn version_1_of_the_format_opens() {
     assert_eq!(old.iter().flat_map(super::testing::numbers).collect::<Vec<_>>(), SOME[1..]);
     assert!(matches!(&old[0], Record::Statement(s) if s.text == "CREATE STREAM s" && s.time == 1000));
     let Some(Ok(Record::Rows(group))) = segments[0].records(7, 7).next() else { panic!("commit 7 has rows") };
-    assert_eq!(group.parts[0].delta(&many_types().schema()).unwrap().batch, many_types());
+    assert_eq!(group.parts[0].delta(&many_types().schema(), &Added::default()).unwrap().batch, many_types());
 }

@@ -29,6 +29,14 @@ impl StatementParser<'_> {
             .with_place(Some(place))),
             ("INDEX" | "UNIQUE", false) => self.create_index(),
             ("VIEW" | "MATERIALIZED", _) => self.create_view(or_replace).map(Statement::CreateView),
+            ("FUNCTION", _) => {
+                self.words(1);
+                self.create_function(or_replace)
+            }
+            ("TEMP" | "TEMPORARY", _) => {
+                let error = Error::unsupported("CREATE TEMPORARY: what there is, is in the log");
+                Err(error.with_hint("a database in memory is gone with its process").with_place(Some(place)))
+            }
             ("SOURCE", _) => {
                 Err(Error::unsupported("CREATE SOURCE is spelled CREATE STREAM here").with_place(Some(place)))
             }
