@@ -118,3 +118,64 @@ fn an_altered_database_is_the_same_from_log_and_archive() {
         verify(&db);
     }
 }
+
+#[test]
+fn indexes_and_prepared_statements_outlive_what_is_altered() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(folder.path()).unwrap();
+    run(
+        &db,
+        &[
+            "CREATE TABLE people (id BIGINT PRIMARY KEY, name TEXT, town TEXT)",
+            "CREATE MATERIALIZED VIEW homes AS SELECT id, town FROM people WHERE id < 100",
+            "CREATE VIEW plain AS SELECT * FROM people",
+            "CREATE INDEX by_name ON people (name)",
+            "CREATE INDEX by_town ON homes (town)",
+            "INSERT INTO people VALUES (1, 'ada', 'london'), (2, 'bob', 'paris'), (3, 'ada', 'paris')",
+        ],
+    );
+    let by_id = db.prepare("SELECT * FROM people WHERE id = $1").unwrap();
+    let by_name = db.prepare("SELECT id FROM people WHERE name = $1 ORDER BY id").unwrap();
+    let seen = db.prepare("SELECT * FROM plain WHERE name = $1 ORDER BY id").unwrap();
+    let insert = db.prepare("INSERT INTO people VALUES ($1, $2, $3)").unwrap();
+    assert!(by_id.is_lookup().unwrap() && by_name.is_lookup().unwrap());
+    run(&db, &["ALTER TABLE people ADD COLUMN born INT DEFAULT 1815"]);
+    assert!(by_id.is_lookup().unwrap() && by_name.is_lookup().unwrap());
+    insert.execute(&[4i64.into(), "ada".into(), "rome".into()]).unwrap();
+    assert_eq!(text(&by_id.query(&[1i64.into()]).unwrap().batches), ["1|ada|london|1815"]);
+    assert_eq!(text(&by_name.query(&["ada".into()]).unwrap().batches), ["1", "3", "4"]);
+    assert_eq!(text(&seen.query(&["ada".into()]).unwrap().batches), ["1|ada|london", "3|ada|paris", "4|ada|rome"]);
+    run(
+        &db,
+        &[
+            "ALTER TABLE people RENAME COLUMN name TO called",
+            "ALTER MATERIALIZED VIEW homes RENAME COLUMN town TO place",
+            "ALTER MATERIALIZED VIEW homes RENAME TO places",
+        ],
+    );
+    // What a statement names must be there under that name; what it does not name may change.
+    let error = by_name.query(&["ada".into()]).unwrap_err().to_string();
+    assert!(error.contains("name"), "{error}");
+    assert_eq!(text(&by_id.query(&[2i64.into()]).unwrap().batches), ["2|bob|paris|1815"]);
+    assert_eq!(text(&seen.query(&["bob".into()]).unwrap().batches), ["2|bob|paris"]);
+    let after = |db: &Database| {
+        let called = db.prepare("SELECT id, born FROM people WHERE called = $1 ORDER BY id").unwrap();
+        let place = db.prepare("SELECT id, place FROM places WHERE place = $1 ORDER BY id").unwrap();
+        let all = db.prepare("SELECT * FROM places WHERE place = $1 ORDER BY id").unwrap();
+        assert!([&called, &place, &all].iter().all(|statement| statement.is_lookup().unwrap()));
+        assert_eq!(text(&called.query(&["ada".into()]).unwrap().batches), ["1|1815", "3|1815", "4|1815"]);
+        assert_eq!(text(&place.query(&["paris".into()]).unwrap().batches), ["2|paris", "3|paris"]);
+        let rows = all.query(&["rome".into()]).unwrap();
+        assert_eq!(rows.schema.field(1).name(), "place");
+        assert_eq!(text(&rows.batches), ["4|rome"]);
+        assert_eq!(rows(db, "SHOW INDEXES"), ["by_name|people|called", "by_town|places|place"]);
+        verify(db);
+    };
+    after(&db);
+    db.close().unwrap();
+    let db = Database::open(folder.path()).unwrap();
+    after(&db);
+    run(&db, &["CHECKPOINT"]);
+    db.close().unwrap();
+    after(&Database::open(folder.path()).unwrap());
+}
