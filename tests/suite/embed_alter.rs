@@ -165,9 +165,9 @@ fn indexes_and_prepared_statements_outlive_what_is_altered() {
         assert!([&called, &place, &all].iter().all(|statement| statement.is_lookup().unwrap()));
         assert_eq!(text(&called.query(&["ada".into()]).unwrap().batches), ["1|1815", "3|1815", "4|1815"]);
         assert_eq!(text(&place.query(&["paris".into()]).unwrap().batches), ["2|paris", "3|paris"]);
-        let rows = all.query(&["rome".into()]).unwrap();
-        assert_eq!(rows.schema.field(1).name(), "place");
-        assert_eq!(text(&rows.batches), ["4|rome"]);
+        let found = all.query(&["rome".into()]).unwrap();
+        assert_eq!(found.schema.field(1).name(), "place");
+        assert_eq!(text(&found.batches), ["4|rome"]);
         assert_eq!(rows(db, "SHOW INDEXES"), ["by_name|people|called", "by_town|places|place"]);
         verify(db);
     };
