@@ -137,7 +137,7 @@ fn indexes_and_prepared_statements_outlive_what_is_altered() {
     let by_id = db.prepare("SELECT * FROM people WHERE id = $1").unwrap();
     let by_name = db.prepare("SELECT id FROM people WHERE name = $1 ORDER BY id").unwrap();
     let seen = db.prepare("SELECT * FROM plain WHERE name = $1 ORDER BY id").unwrap();
-    let insert = db.prepare("INSERT INTO people VALUES ($1, $2, $3)").unwrap();
+    let insert = db.prepare("INSERT INTO people (id, name, town) VALUES ($1, $2, $3)").unwrap();
     assert!(by_id.is_lookup().unwrap() && by_name.is_lookup().unwrap());
     run(&db, &["ALTER TABLE people ADD COLUMN born INT DEFAULT 1815"]);
     assert!(by_id.is_lookup().unwrap() && by_name.is_lookup().unwrap());

@@ -27,6 +27,7 @@ use crate::sql::bind::Binder;
 use crate::sql::canonical::comparable;
 use crate::sql::context::optimize_for_view;
 use crate::sql::expr::{Dependence, dependence};
+use crate::sql::json::readable;
 use crate::sql::lower::InputTable;
 use crate::sql::parse::{normalize, object_name};
 
@@ -100,7 +101,7 @@ pub fn recognize(
     let facts = HashMap::new();
     let names = InputNames::new(session, catalog, &facts);
     let (plan, shown) = Binder::new(session, &names).shown(query)?;
-    let plan = optimize_for_view(session, comparable(plan)?)?;
+    let plan = optimize_for_view(session, comparable(readable(plan)?)?)?;
     let Some(path) = path(&plan)? else { return Ok(None) };
     let provider = source_as_provider(&path.scan.source)?;
     let Some(object) = provider.downcast_ref::<InputTable>().and_then(|input| catalog.get(input.object)) else {
@@ -154,7 +155,9 @@ fn path(plan: &LogicalPlan) -> Result<Option<Path<'_>>> {
     };
     let (input, exprs): (&LogicalPlan, Vec<&Expr>) = match plan {
         LogicalPlan::TableScan(scan) if scan.filters.is_empty() && scan.fetch.is_none() => {
-            let steps = scan.projection.iter().map(|columns| Step::Pick(columns.clone())).collect();
+            // A view that is older than columns of the relation does not see them.
+            let all = || (0..scan.source.schema().fields().len()).collect();
+            let steps = vec![Step::Pick(scan.projection.clone().unwrap_or_else(all))];
             return Ok(Some(Path { scan, steps, conditions: Vec::new() }));
         }
         LogicalPlan::SubqueryAlias(alias) => return path(&alias.input),
