@@ -30,7 +30,6 @@ use crate::sql::bind::Binder;
 use crate::sql::canonical::{comparable, sorted_by_columns};
 use crate::sql::context::at_time;
 use crate::sql::depth::{with_room, with_stack};
-use crate::sql::json::readable;
 use crate::sql::locate::locate;
 use crate::sql::parameters::Parameters;
 use crate::sql::parse::{parse, parse_query};
@@ -333,7 +332,7 @@ impl Reads {
     fn plan(&self, query: &ast::Query, batching: Batching) -> Result<(LogicalPlan, HashMap<String, String>)> {
         let names = RowNames { batching, ..RowNames::new(&self.session, &self.snapshot) };
         let (plan, shown) = Binder::new(&self.session, &names).shown(query)?;
-        let plan = comparable(readable(plan)?)?;
+        let plan = comparable(plan)?;
         let plan = if batching == Batching::RowByRow { sorted_by_columns(plan)? } else { plan };
         Ok((plan, shown))
     }

@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast;
 use super::bounds::bounded;
 use super::columns::{name_columns, tell_apart};
 use super::inline::{SqlFunction, inline};
+use super::json::readable;
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::postgres::rewrite;
 use crate::error::{Error, Result, is_about_names, list, nearest};
@@ -73,8 +74,8 @@ impl<'a> Binder<'a> {
         self.statement(ast::Statement::Query(Box::new(query.clone())))
     }
 
-    /// The same, of a query whose columns may have one name twice: with what each column of the plan is to be called
-    /// where it is called something else there.
+    /// The same, of a query whose rows are for reading: JSON values are text, and columns may have one name twice. Comes
+    /// with what each column of the plan is to be called where it is called something else there.
     ///
     /// # Errors
     /// As [`Binder::query`].
@@ -83,9 +84,10 @@ impl<'a> Binder<'a> {
             Err(error) if is_about_names(&error) => {
                 let mut query = query.clone();
                 let shown = tell_apart(&mut query);
-                self.query(&query).map(|plan| (plan, shown)).map_err(|_| error)
+                let plan = self.query(&query).map_err(|_| error)?;
+                Ok((readable(plan)?, shown))
             }
-            plan => Ok((plan?, HashMap::new())),
+            plan => Ok((readable(plan?)?, HashMap::new())),
         }
     }
 
