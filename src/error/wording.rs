@@ -207,11 +207,8 @@ fn reworded(text: &str) -> Option<Error> {
     if text.starts_with("Placeholder ") || text.contains("has no type information") {
         return Some(Error::unsupported(format!("parameters and variables: {text}")));
     }
-    if text.contains("Scalar subquery returned more than one row") {
-        return Some(
-            Error::input("a subquery that stands for one value gave more than one row")
-                .with_hint("aggregate it, or add a LIMIT 1 with an ORDER BY"),
-        );
+    if text.starts_with("a scalar subquery gives more than one row") {
+        return Some(Error::input(text).with_hint("aggregate it, or add a LIMIT 1 with an ORDER BY"));
     }
     None
 }

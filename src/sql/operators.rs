@@ -1,11 +1,17 @@
 //! Operators that Postgres has and the batch engine plans not at all, or otherwise.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use datafusion::common::DFSchema;
+use datafusion::common::utils::list_ndims;
 use datafusion::error::Result;
+use datafusion::functions_nested::concat::{array_append_udf, array_prepend_udf};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::functions::OfLists;
 use super::{interval, json};
 
 /// The planners of operators of a session, ours first.
@@ -21,8 +27,25 @@ impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let planned = match json::call(&expr)? {
             Some(planned) => Some(planned),
-            None => interval::product(&expr, schema)?,
+            None => match interval::product(&expr, schema)? {
+                Some(planned) => Some(planned),
+                None => element(&expr, schema)?,
+            },
         };
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
+}
+
+/// `list || element` and `element || list`.
+fn element(expr: &RawBinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
+    if expr.op != BinaryOperator::StringConcat {
+        return Ok(None);
+    }
+    let (left, right) = (list_ndims(&expr.left.get_type(schema)?), list_ndims(&expr.right.get_type(schema)?));
+    let function = match left.cmp(&right) {
+        Ordering::Less => array_prepend_udf(),
+        Ordering::Greater => array_append_udf(),
+        Ordering::Equal => return Ok(None),
+    };
+    Ok(Some(ScalarUDF::from(OfLists::new(function)).call(vec![expr.left.clone(), expr.right.clone()])))
 }

@@ -27,7 +27,6 @@ use crate::sql::bind::Binder;
 use crate::sql::canonical::comparable;
 use crate::sql::context::optimize_for_view;
 use crate::sql::expr::{Dependence, dependence};
-use crate::sql::json::readable;
 use crate::sql::lower::InputTable;
 use crate::sql::parse::{normalize, object_name};
 
@@ -101,7 +100,7 @@ pub fn recognize(
     let facts = HashMap::new();
     let names = InputNames::new(session, catalog, &facts);
     let (plan, shown) = Binder::new(session, &names).shown(query)?;
-    let plan = optimize_for_view(session, comparable(readable(plan)?)?)?;
+    let plan = optimize_for_view(session, comparable(plan)?)?;
     let Some(path) = path(&plan)? else { return Ok(None) };
     let provider = source_as_provider(&path.scan.source)?;
     let Some(object) = provider.downcast_ref::<InputTable>().and_then(|input| catalog.get(input.object)) else {

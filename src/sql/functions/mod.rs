@@ -1,4 +1,4 @@
-//! Aggregate functions whose results do not depend on the order of rows.
+//! Functions in the place of the batch engine's: above all aggregates whose results do not depend on the order of rows.
 //!
 //! The batch engine adds floats in the order in which they come, so that its answer changes with the number of
 //! threads; a view that is kept up to date could not agree with it bit for bit. Under the same names Millstream
@@ -52,6 +52,7 @@ mod corrected;
 mod exact;
 mod extreme;
 mod float;
+mod lists;
 mod moments;
 mod sorted;
 
@@ -59,12 +60,13 @@ use std::sync::Arc;
 
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::AggregateUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use crate::error::Result;
 use crate::operators::moments::Statistic;
 use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
+pub use lists::OfLists;
 use moments::ExactStatistic;
 use sorted::Sorted;
 
@@ -85,6 +87,9 @@ const ORDERED: [&str; 1] = ["nth_value"];
 
 /// Functions that forget DISTINCT in some plans.
 const CORRECTED: [&str; 3] = ["array_agg", "string_agg", "bit_xor"];
+
+/// Functions that look below a NULL.
+const OF_LISTS: [&str; 2] = ["array_append", "array_prepend"];
 
 /// Puts Millstream's functions in the place of the batch engine's.
 ///
@@ -110,6 +115,10 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     for name in CORRECTED {
         let inner = state.udaf(name)?;
         state.register_udaf(Arc::new(AggregateUDF::from(Corrected::new(inner))))?;
+    }
+    for name in OF_LISTS {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::from(OfLists::new(inner))))?;
     }
     Ok(state)
 }

@@ -10,7 +10,7 @@ impl Queries<'_> {
         let start = self.expressions(&from.columns).of(Kind::Int, 1);
         let (rows, limit, rounds) = (self.name(), self.limit(), self.random.between(1, 3));
         let step = match self.random.below(3) {
-            0 => format!("SELECT n + 1, min(k) FROM {rows} WHERE n < {rounds} HAVING count(*) > 0"),
+            0 => format!("SELECT max(n) + 1, min(k) FROM {rows} WHERE n < {rounds} HAVING count(*) > 0"),
             1 => format!("SELECT n + 1, k FROM (SELECT * FROM {rows} WHERE n < {rounds} ORDER BY k {limit}) AS few"),
             _ => {
                 let other = self.one(0);

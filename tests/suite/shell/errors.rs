@@ -90,8 +90,8 @@ fn keywords() {
     );
     check("SELECT (1", "expected ), found the end of the statement", "", "");
     check("SET x = 1", "SET is not a statement of Millstream", "SET", "");
-    let found = "expected STREAM, TABLE, VIEW or MATERIALIZED VIEW after CREATE, found SCHEMA";
-    check("CREATE SCHEMA s", found, "SCHEMA", "");
+    let found = "expected STREAM, TABLE, VIEW or MATERIALIZED VIEW after CREATE, found SEQUENCE";
+    check("CREATE SEQUENCE s", found, "SEQUENCE", "");
 }
 
 #[test]
@@ -130,7 +130,12 @@ fn types_and_values() {
     check("INSERT INTO customers VALUES (-1, 'x')", check_failed, "customers", "");
     let null = "table `customers`: column `name` is NULL in the row (id = 5, name = NULL)";
     check("INSERT INTO customers (id) VALUES (5)", null, "customers", "");
-    check("SELECT (SELECT x FROM (VALUES (1), (2)) t (x))", "a scalar subquery gives more than one row", "", "");
+    check(
+        "SELECT (SELECT x FROM (VALUES (1), (2)) t (x))",
+        "a scalar subquery gives more than one row",
+        "",
+        "aggregate it, or add a LIMIT 1 with an ORDER BY",
+    );
 }
 
 #[test]
