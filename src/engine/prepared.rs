@@ -1,6 +1,6 @@
 //! Prepared statements: parsed and typed once, run many times with other values.
 //!
-//! A query of one relation by its key is recognised when it is prepared ([`super::lookup`]); running it is then a
+//! A query of one relation by its key is recognised when it is prepared (`engine/lookup`); running it is then a
 //! question to the engine's index. Any other statement is planned at each run, as if its values stood in its text.
 
 mod fit;

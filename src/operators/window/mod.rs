@@ -10,7 +10,7 @@
 //! The rows of all partitions are kept in one total order, so that the functions, which are the batch engine's own, see
 //! them as the batch query does. [`Reach`] says how far a change is felt and how much has to be seen for that: a
 //! frame of ten rows takes ten rows to both sides, a running sum everything behind the change (before it, what was kept
-//! of it: see [`running`]), and what is not known takes the partition.
+//! of it: see `running.rs`), and what is not known takes the partition.
 
 mod evaluate;
 mod reach;

@@ -28,7 +28,7 @@ fn text(value: &Expr) -> Option<&str> {
 /// Puts in the place of a literal what it stands for in a column of bytes or of arrays.
 ///
 /// # Errors
-/// As [`typed`].
+/// When the text is not one of the type.
 pub fn read_as(value: &mut Expr, data_type: &arrow::datatypes::DataType) -> Result<()> {
     let read = match (text(value), data_type) {
         (Some(text), arrow::datatypes::DataType::Binary) => bytes(text)?,

@@ -13,7 +13,7 @@
 //! | ANY, ALL | CASE over EXISTS, likewise |
 //! | LATERAL with LIMIT, aggregates, windows ... | join by the outer values |
 //!
-//! A subquery that names outer columns is first made one for all their values: see [`domain`].
+//! A subquery that names outer columns is first made one for all their values: see `domain.rs`.
 
 mod domain;
 mod names;
