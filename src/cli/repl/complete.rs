@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(offers("", "SELECT flights."), "15 \"Delay\" origin");
         assert_eq!(offers("", "SELECT max(a.co"), "13 code");
         assert_eq!(offers("", "SELECT "), "7 ");
-        assert_eq!(offers("", "SELECT é, de"), "11 \"Delay\" decimal default delete desc describe");
+        assert_eq!(offers("", "SELECT é, de"), "11 \"Delay\" deallocate decimal default delete desc describe");
     }
 
     #[test]
