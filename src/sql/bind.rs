@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::bounds::bounded;
 use super::columns::{name_columns, tell_apart};
+use super::grouping::group_by_sets;
 use super::inline::{SqlFunction, inline};
 use super::json::readable;
 use super::parameters::{Parameters, refuse_parameters, with_values};
@@ -111,6 +112,7 @@ impl<'a> Binder<'a> {
         name_columns(&mut statement);
         inline(&mut statement, &|name| self.names.function(name))?;
         rewrite(&mut statement)?;
+        group_by_sets(&mut statement);
         let planner = SqlToRel::new_with_options(self, self.options);
         let parameters = Parameters::known(self.state);
         let types = parameters.as_ref().map_or_else(Vec::new, |known| known.fields());

@@ -19,6 +19,7 @@ pub mod expansion;
 pub mod expr;
 mod filter_guard;
 pub mod functions;
+mod grouping;
 pub mod inline;
 mod interval;
 pub mod json;
