@@ -10,7 +10,8 @@ use millstream::circuit::{Operator, Tick};
 use millstream::delta::Delta;
 use millstream::operators::group_top::{Best, GroupTop, Numbering};
 use millstream::operators::ordered::Order;
-use millstream::operators::topk::{SortKey, TopK};
+use millstream::operators::row_codec::SortKey;
+use millstream::operators::topk::TopK;
 
 const STEP: usize = 10_000;
 

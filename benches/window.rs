@@ -16,7 +16,7 @@ use datafusion::physical_planner::create_window_expr;
 use millstream::circuit::{Operator, Tick};
 use millstream::delta::Delta;
 use millstream::operators::ordered::Order;
-use millstream::operators::topk::SortKey;
+use millstream::operators::row_codec::SortKey;
 use millstream::operators::window::{Call, Window};
 
 const ROWS: usize = 100_000;

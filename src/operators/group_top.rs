@@ -207,8 +207,8 @@ mod tests {
     use super::*;
     use crate::delta::rows::RowSet;
     use crate::delta::text::{parse, print};
+    use crate::operators::row_codec::SortKey;
     use crate::operators::testing::{Random, change, contents, schema, step};
-    use crate::operators::topk::SortKey;
 
     const COLUMNS: [(&str, DataType); 3] = [("g", DataType::Utf8), ("x", DataType::Int64), ("id", DataType::Int64)];
 

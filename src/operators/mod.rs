@@ -27,6 +27,7 @@ pub mod ordered;
 pub mod project;
 pub mod recompute;
 pub mod recursion;
+pub mod row_codec;
 pub mod single;
 pub mod slot;
 pub mod topk;

@@ -13,14 +13,11 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, downcast_primitive_array};
-use arrow::compute;
-use arrow::compute::SortOptions;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::RowConverter;
 
-use super::project::batch;
-use super::topk::SortKey;
+use super::row_codec::{RowCodec, SortKey, converter};
 use crate::delta::Delta;
 use crate::error::{Error, Result};
 
@@ -60,13 +57,10 @@ pub struct Entry {
 
 /// Rows in order.
 pub struct OrderedRows {
-    schema: SchemaRef,
     /// The columns of partition, order and the rest, and how each of the three is encoded.
     segments: [(Vec<usize>, RowConverter); 3],
     /// Decodes a whole key.
-    converter: RowConverter,
-    /// Position in the key of each column of the schema.
-    positions: Vec<usize>,
+    codec: RowCodec,
     rows: BTreeMap<Key, Entry>,
     bytes: usize,
 }
@@ -78,38 +72,23 @@ impl OrderedRows {
     /// [`Error::Unsupported`] when a column has a type without an order.
     pub fn new(schema: SchemaRef, order: &Order) -> Result<Self> {
         let mut seen: Vec<usize> = Vec::new();
-        let mut all: Vec<SortField> = Vec::new();
-        let ascending = |column: usize| SortKey { column, descending: false, nulls_first: false };
-        let partition: Vec<SortKey> = order.partition.iter().copied().map(ascending).collect();
-        let rest = order.ties.iter().copied().chain((0..schema.fields().len()).map(ascending)).collect::<Vec<_>>();
+        let partition: Vec<SortKey> = order.partition.iter().copied().map(SortKey::ascending).collect();
+        let columns = (0..schema.fields().len()).map(SortKey::ascending);
+        let rest = order.ties.iter().copied().chain(columns).collect::<Vec<_>>();
         let mut segment = |keys: &[SortKey]| {
             let (mut columns, mut fields) = (Vec::new(), Vec::new());
             for key in keys {
                 if !seen.contains(&key.column) {
                     seen.push(key.column);
                     columns.push(key.column);
-                    let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
-                    let data_type = schema.field(key.column).data_type().clone();
-                    fields.push(SortField::new_with_options(data_type, options));
+                    fields.push(key.field(&schema));
                 }
             }
-            all.extend(fields.iter().cloned());
-            Ok((columns, converter(fields)?))
+            converter(fields).map(|converter| (columns, converter))
         };
-        let segments: [Result<_>; 3] = [segment(&partition), segment(&order.keys), segment(&rest)];
-        let [partition, keys, rest] = segments;
-        let mut positions = vec![0; schema.fields().len()];
-        for (position, column) in seen.iter().enumerate() {
-            positions[*column] = position;
-        }
-        Ok(OrderedRows {
-            schema,
-            segments: [partition?, keys?, rest?],
-            converter: converter(all)?,
-            positions,
-            rows: BTreeMap::new(),
-            bytes: 0,
-        })
+        let segments = [segment(&partition)?, segment(&order.keys)?, segment(&rest)?];
+        let codec = RowCodec::new(schema, partition.into_iter().chain(order.keys.iter().copied()).chain(rest))?;
+        Ok(OrderedRows { segments, codec, rows: BTreeMap::new(), bytes: 0 })
     }
 
     /// The net change of each row of a delta, in order.
@@ -211,22 +190,7 @@ impl OrderedRows {
     /// # Errors
     /// When the text of a column is past 2 GiB.
     pub fn decode<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Result<RecordBatch> {
-        let parser = self.converter.parser();
-        let mut count = 0;
-        let rows = keys.into_iter().inspect(|_| count += 1).map(|key| parser.parse(key));
-        let encoded = self.converter.convert_rows(rows)?;
-        let columns = self
-            .positions
-            .iter()
-            .zip(self.schema.fields())
-            .map(|(position, field)| {
-                let array = &encoded[*position];
-                // arrow-row gives the values of a dictionary, not the dictionary.
-                let same = array.data_type() == field.data_type();
-                Ok(if same { without_garbage(array) } else { compute::cast(array, field.data_type())? })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        batch(&self.schema, columns, count)
+        self.codec.decode(keys.into_iter().map(|key| key.as_ref()))
     }
 
     /// How many different rows there are.
@@ -245,28 +209,6 @@ impl OrderedRows {
         const ENTRY: usize = size_of::<(Key, Entry)>() + 16;
         self.rows.len() * ENTRY + self.bytes
     }
-}
-
-/// The array with zeros where it is NULL: arrow-row leaves the least value there, and some functions of the batch engine
-/// compute with what NULL hides.
-pub fn without_garbage(array: &ArrayRef) -> ArrayRef {
-    fn zeroed<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> ArrayRef {
-        let value = |row| if array.is_valid(row) { array.value(row) } else { T::Native::default() };
-        let values = (0..array.len()).map(value).collect();
-        let clean = PrimitiveArray::<T>::new(values, array.nulls().cloned());
-        Arc::new(clean.with_data_type(array.data_type().clone()))
-    }
-    if array.null_count() == 0 {
-        return array.clone();
-    }
-    downcast_primitive_array!(
-        array => zeroed(array),
-        _ => array.clone()
-    )
-}
-
-fn converter(fields: Vec<SortField>) -> Result<RowConverter> {
-    RowConverter::new(fields).map_err(|e| Error::unsupported(format!("a column of the ordered rows has no order: {e}")))
 }
 
 /// The changes of each partition, in order: the bytes of the partition and where its changes are.

@@ -13,40 +13,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute;
-use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, SortField};
 
-use super::ordered::without_garbage;
+use super::row_codec::{RowCodec, SortKey};
 use crate::circuit::{Operator, StateSize, Tick};
 use crate::delta::{Delta, Weights};
 use crate::error::{Error, Result};
 
-/// One key of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SortKey {
-    /// The column.
-    pub column: usize,
-    /// Whether the greatest comes first.
-    pub descending: bool,
-    /// Whether NULLs come first.
-    pub nulls_first: bool,
-}
-
 /// Keeps a window of the ordered rows. Output: the columns of the input.
 pub struct TopK {
-    schema: SchemaRef,
     order: Vec<SortKey>,
     skip: i64,
     fetch: i64,
     append_only: bool,
-    /// Position in the encoded row of each column of the input.
-    positions: Vec<usize>,
-    /// Input column at each position of the encoded row.
-    columns: Vec<usize>,
-    converter: RowConverter,
+    codec: RowCodec,
     before: Part,
     window: Part,
     after: Part,
@@ -77,37 +57,13 @@ impl TopK {
         fetch: Option<usize>,
         append_only: bool,
     ) -> Result<Self> {
-        let mut columns: Vec<usize> = Vec::new();
-        let mut fields = Vec::new();
-        let mut add = |column: usize, descending, nulls_first| {
-            if !columns.contains(&column) {
-                columns.push(column);
-                let options = SortOptions { descending, nulls_first };
-                fields.push(SortField::new_with_options(schema.field(column).data_type().clone(), options));
-            }
-        };
-        for key in &order {
-            add(key.column, key.descending, key.nulls_first);
-        }
-        for column in 0..schema.fields().len() {
-            add(column, false, false);
-        }
-        let mut positions = vec![0; columns.len()];
-        for (position, column) in columns.iter().enumerate() {
-            positions[*column] = position;
-        }
-        let converter = RowConverter::new(fields)
-            .map_err(|e| Error::unsupported(format!("a column of the ordered rows has no order: {e}")))?;
         let limit = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
         Ok(TopK {
-            schema,
+            codec: RowCodec::new(schema, order.iter().copied())?,
             order,
             skip: limit(skip),
             fetch: fetch.map_or(i64::MAX, limit),
             append_only,
-            positions,
-            columns,
-            converter,
             before: Part::default(),
             window: Part::default(),
             after: Part::default(),
@@ -116,13 +72,8 @@ impl TopK {
 
     /// The net change of each row of a delta.
     fn changes(&self, delta: &Delta) -> Result<Changes> {
-        let columns: Vec<ArrayRef> = self.columns.iter().map(|column| delta.column(*column).clone()).collect();
         let mut changes = Changes::new();
-        if columns.is_empty() {
-            let total = (0..delta.len()).map(|row| delta.weights.get(row)).sum();
-            changes.insert(Box::default(), total);
-        } else {
-            let rows = self.converter.convert_columns(&columns)?;
+        if let Some(rows) = self.codec.encode(delta)? {
             let full = self.append_only && self.before.total >= self.skip && self.window.total >= self.fetch;
             let last = if full { self.window.last() } else { None };
             for (row, encoded) in rows.iter().enumerate() {
@@ -136,6 +87,9 @@ impl TopK {
                     None => drop(changes.insert(encoded.data().into(), weight)),
                 }
             }
+        } else {
+            let total = (0..delta.len()).map(|row| delta.weights.get(row)).sum();
+            changes.insert(Box::default(), total);
         }
         changes.retain(|_, weight| *weight != 0);
         Ok(changes)
@@ -197,32 +151,14 @@ impl TopK {
     }
 
     fn decode(&self, changes: &Changes) -> Result<Delta> {
-        let encoded = if self.columns.is_empty() {
-            Vec::new()
-        } else {
-            let parser = self.converter.parser();
-            self.converter.convert_rows(changes.keys().map(|row| parser.parse(row)))?
-        };
-        let columns = self
-            .positions
-            .iter()
-            .zip(self.schema.fields())
-            .map(|(position, field)| {
-                let array = &encoded[*position];
-                // arrow-row gives the values of a dictionary, not the dictionary.
-                let same = array.data_type() == field.data_type();
-                Ok(if same { without_garbage(array) } else { compute::cast(array, field.data_type())? })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let rows = RecordBatchOptions::new().with_row_count(Some(changes.len()));
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &rows)?;
+        let batch = self.codec.decode(changes.keys().map(|row| row.as_ref()))?;
         Ok(Delta::new(batch, Weights::new(changes.values().copied().collect())))
     }
 }
 
 impl Operator for TopK {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        self.codec.schema().clone()
     }
 
     fn step(&mut self, inputs: &[&Delta], _tick: &Tick) -> Result<Delta> {
@@ -306,7 +242,7 @@ impl fmt::Display for TopK {
         f.write_str("top-k")?;
         for (position, key) in self.order.iter().enumerate() {
             f.write_str(if position == 0 { " by " } else { ", " })?;
-            f.write_str(self.schema.field(key.column).name())?;
+            f.write_str(self.codec.schema().field(key.column).name())?;
             f.write_str(if key.descending { " desc" } else { "" })?;
             // SQL's default: NULLs are the greatest.
             if key.nulls_first != key.descending {

@@ -13,8 +13,8 @@ use datafusion::physical_planner::create_window_expr;
 use super::*;
 use crate::delta::rows::RowSet;
 use crate::delta::text::{parse, print};
+use crate::operators::row_codec::SortKey;
 use crate::operators::testing::{Random, change, contents, schema, step};
-use crate::operators::topk::SortKey;
 
 const COLUMNS: [(&str, DataType); 3] = [("g", DataType::Utf8), ("x", DataType::Int64), ("y", DataType::Int64)];
 

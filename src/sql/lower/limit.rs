@@ -10,7 +10,8 @@ use super::recompute::has_subquery;
 use super::{Lowering, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
-use crate::operators::topk::{SortKey, TopK};
+use crate::operators::row_codec::SortKey;
+use crate::operators::topk::TopK;
 use crate::sql::expr::{Dependence, dependence};
 
 impl Lowering<'_> {

@@ -19,7 +19,7 @@ use super::{Lowering, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::ordered::Order;
-use crate::operators::topk::SortKey;
+use crate::operators::row_codec::SortKey;
 use crate::operators::window::{Call, Window};
 use crate::sql::expr::{Dependence, dependence, physical};
 use crate::sql::total_order::TotalOrder;
