@@ -11,7 +11,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::functions::OfLists;
+use super::functions::Cleared;
 use super::{interval, json};
 
 /// The planners of operators of a session, ours first.
@@ -47,5 +47,5 @@ fn element(expr: &RawBinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
         Ordering::Greater => array_append_udf(),
         Ordering::Equal => return Ok(None),
     };
-    Ok(Some(ScalarUDF::from(OfLists::new(function)).call(vec![expr.left.clone(), expr.right.clone()])))
+    Ok(Some(ScalarUDF::from(Cleared::new(function)).call(vec![expr.left.clone(), expr.right.clone()])))
 }

@@ -10,6 +10,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
+use super::functions::ClearFields;
 use super::round_limit::LimitRounds;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
@@ -30,7 +31,8 @@ pub fn rules() -> Vec<Rule> {
         "push_down_filter" => Arc::new(KeepAboveTotals(rule)) as Rule,
         _ => rule,
     };
-    Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected).collect()
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected);
+    rules.chain([Arc::new(ClearFields) as Rule]).collect()
 }
 
 /// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.

@@ -52,8 +52,8 @@ mod corrected;
 mod exact;
 mod extreme;
 mod float;
-mod lists;
 mod moments;
+mod nested;
 mod sorted;
 
 use std::sync::Arc;
@@ -66,8 +66,8 @@ use crate::error::Result;
 use crate::operators::moments::Statistic;
 use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
-pub use lists::OfLists;
 use moments::ExactStatistic;
+pub use nested::{ClearFields, Cleared};
 use sorted::Sorted;
 
 /// Functions of floats with an exact form.
@@ -89,7 +89,7 @@ const ORDERED: [&str; 1] = ["nth_value"];
 const CORRECTED: [&str; 3] = ["array_agg", "string_agg", "bit_xor"];
 
 /// Functions that look below a NULL.
-const OF_LISTS: [&str; 2] = ["array_append", "array_prepend"];
+const CLEARED: [&str; 2] = ["array_append", "array_prepend"];
 
 /// Puts Millstream's functions in the place of the batch engine's.
 ///
@@ -116,9 +116,9 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
         let inner = state.udaf(name)?;
         state.register_udaf(Arc::new(AggregateUDF::from(Corrected::new(inner))))?;
     }
-    for name in OF_LISTS {
+    for name in CLEARED {
         let inner = state.udf(name)?;
-        state.register_udf(Arc::new(ScalarUDF::from(OfLists::new(inner))))?;
+        state.register_udf(Arc::new(ScalarUDF::from(Cleared::new(inner))))?;
     }
     Ok(state)
 }
