@@ -5,6 +5,7 @@
 //! a LIKE '5!%' ESCAPE '!'  a LIKE '5\%'              '\x00ff'::bytea     X'00ff'
 //! to_char(t, 'YYYY-MM')    to_char(t, '%Y-%m')       '{1,2}'::int[]      ARRAY['1', '2']::int[]
 //! FETCH FIRST 3 ROWS ONLY  LIMIT 3                   ceiling(x)          ceil(x)
+//! (part).a                 part['a']
 //! ```
 //!
 //! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
@@ -16,9 +17,9 @@ mod template;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SelectItem, SetExpr, TableAliasColumnDef,
-    TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SelectItem, SetExpr,
+    TableAliasColumnDef, TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
 };
 
 pub use literals::read_as;
@@ -125,9 +126,28 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
                 *expr = other;
             }
         }
+        Expr::CompoundFieldAccess { root, access_chain } => fields_by_name(root, access_chain),
         _ => {}
     }
     Ok(())
+}
+
+/// Writes the fields of a struct in `(part).a` and `parts[1].a` as strings. The names in front, as in `t.parts[1]`, are
+/// those of tables and columns.
+fn fields_by_name(root: &Expr, chain: &mut [AccessExpr]) {
+    let names = if matches!(root, Expr::Identifier(_)) {
+        chain.iter().take_while(|access| matches!(access, AccessExpr::Dot(_))).count()
+    } else {
+        0
+    };
+    for access in &mut chain[names..] {
+        if let AccessExpr::Dot(field) = access
+            && let Expr::Identifier(name) = field
+        {
+            let exact = name.quote_style.is_some();
+            *field = string(if exact { name.value.clone() } else { name.value.to_lowercase() });
+        }
+    }
 }
 
 fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
