@@ -1,5 +1,6 @@
 //! The first 100 of a stream of rows by an i64, 10,000 rows a step: append-only, and with a deletion for each insertion;
-//! and the first 10 of each of 1,000 groups.
+//! and the first 10 of each of 1,000 groups, and the first 100 of each, an event a step, where the number is shown (each
+//! step reads the group's top) and where it is not (each step moves its end).
 
 use std::sync::Arc;
 
@@ -89,5 +90,34 @@ fn tops_of_groups(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tops, tops_of_groups);
+fn one_event_of_a_group(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("first 100 of groups, an event a step");
+    let keys = vec![SortKey { column: 1, descending: true, nulls_first: true }];
+    let order = Order { partition: vec![0], keys, ties: Vec::new() };
+    for (name, numbered) in [("numbered", true), ("not numbered", false)] {
+        let best = Best { numbering: Numbering::Row, most: 100, numbered };
+        let mut fields = schema().fields().to_vec();
+        fields.extend(numbered.then(|| Arc::new(Field::new("number", DataType::UInt64, true))));
+        let output = Arc::new(Schema::new(fields));
+        let mut top = GroupTop::new(schema(), output, &order, best, false, String::new()).expect("a top-k");
+        for step in 0..30 {
+            top.step(&[&grouped(step * STEP)], &Tick::default()).expect("a step");
+        }
+        let more = grouped(30 * STEP);
+        let mut row = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    row += 1;
+                    Delta::insert(more.batch.slice(row % STEP, 1))
+                },
+                |delta| top.step(&[&delta], &Tick::default()).expect("a step"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tops, tops_of_groups, one_event_of_a_group);
 criterion_main!(benches);

@@ -144,6 +144,11 @@ impl OrderedRows {
         Ok(())
     }
 
+    /// How often a row is there.
+    pub fn weight(&self, key: &Key) -> i64 {
+        self.rows.get(key).map_or(0, |entry| entry.weight)
+    }
+
     /// Sets how often a row that is there is there; at zero it is not.
     pub fn set(&mut self, key: &Key, weight: i64) {
         match self.rows.get_mut(key) {

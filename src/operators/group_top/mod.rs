@@ -6,9 +6,14 @@
 //!         k = 2                                dense    1 2 2 3 4   at most 3:  9 7 7 3
 //! ```
 //!
-//! All rows are kept in order, those of a group side by side. After a change of a group its first rows are read before
-//! and after, and what differs is put out: at most the k rows and their ties, however large the group is. Rows that are
-//! only ever added can let go what is behind the last of them.
+//! All rows are kept in order, those of a group side by side. Where rows are not numbered in the output and peers are told
+//! apart, the end of each group's top is known, and moves ([`border`]). Else, after a change of a group, its first rows are
+//! read before and after, and what differs is put out: at most the k rows and their ties, however large the group is. Rows
+//! that are only ever added can let go what is behind the last of them.
+
+mod border;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +22,7 @@ use std::sync::Arc;
 use arrow::array::UInt64Array;
 use arrow::datatypes::SchemaRef;
 
+use self::border::Borders;
 use super::ordered::{Change, Key, Order, OrderedRows, by_partition};
 use super::project::batch;
 use crate::circuit::{Operator, StateSize, Tick};
@@ -52,9 +58,14 @@ pub struct GroupTop {
     shown: usize,
     rows: OrderedRows,
     best: Best,
+    /// Where tops end, where this is all that has to be known.
+    borders: Option<Borders>,
     append_only: bool,
     text: String,
 }
+
+/// Net changes of the output, by row and its number.
+type Moved = BTreeMap<(Key, i64), i64>;
 
 /// A row at the top of its group: its number (zero where it is not asked for) and how often it is there.
 #[derive(PartialEq, Eq)]
@@ -80,7 +91,8 @@ impl GroupTop {
     ) -> Result<Self> {
         let shown = schema.fields().len() - usize::from(best.numbered);
         let rows = OrderedRows::new(input, order)?;
-        Ok(GroupTop { schema, shown, rows, best, append_only, text })
+        let borders = (best.numbering == Numbering::Row && !best.numbered).then(|| Borders::new(best.most));
+        Ok(GroupTop { schema, shown, rows, best, borders, append_only, text })
     }
 
     /// The top of a group.
@@ -104,13 +116,9 @@ impl GroupTop {
                 break;
             }
             match numbering {
-                Numbering::Row if numbered => {
+                Numbering::Row => {
                     let last = most.min(count.saturating_add(entry.weight));
                     top.extend((number..=last).map(|number| Shown { key: key.clone(), number, weight: 1 }));
-                }
-                Numbering::Row => {
-                    let weight = entry.weight.min(most - count);
-                    top.push(Shown { key: key.clone(), number: 0, weight });
                 }
                 _ => {
                     let number = if numbered { number } else { 0 };
@@ -135,7 +143,7 @@ impl GroupTop {
         }
     }
 
-    fn decode(&self, moved: &BTreeMap<(Key, i64), i64>) -> Result<Delta> {
+    fn decode(&self, moved: &Moved) -> Result<Delta> {
         let rows = self.rows.decode(moved.keys().map(|(key, _)| key))?;
         let mut columns = rows.columns()[..self.shown].to_vec();
         if self.best.numbered {
@@ -147,7 +155,7 @@ impl GroupTop {
 }
 
 /// Adds what differs between the old and the new top of a group.
-fn note(old: Vec<Shown>, new: Vec<Shown>, moved: &mut BTreeMap<(Key, i64), i64>) {
+fn note(old: Vec<Shown>, new: Vec<Shown>, moved: &mut Moved) {
     let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
     for (rows, sign) in [(old, -1), (new, 1)] {
         for Shown { key, number, weight } in rows.into_iter().skip(same) {
@@ -166,8 +174,12 @@ impl Operator for GroupTop {
             return Err(Error::Internal(format!("{self}: a row was deleted from an append-only input")));
         }
         let changes: Vec<(Key, Change)> = self.rows.changes(inputs[0])?.into_iter().collect();
-        let mut moved = BTreeMap::new();
+        let mut moved = Moved::new();
         for (partition, changes) in by_partition(&changes) {
+            if let Some(borders) = &mut self.borders {
+                borders.apply(&mut self.rows, partition, changes, self.append_only, &mut moved)?;
+                continue;
+            }
             let old = self.top(partition);
             for (key, change) in changes {
                 self.rows.apply(key, change)?;
@@ -183,7 +195,8 @@ impl Operator for GroupTop {
     }
 
     fn state(&self) -> Option<StateSize> {
-        Some(StateSize { rows: self.rows.len(), bytes: self.rows.bytes() })
+        let borders = self.borders.as_ref().map_or(0, Borders::bytes);
+        Some(StateSize { rows: self.rows.len(), bytes: self.rows.bytes() + borders })
     }
 }
 
@@ -197,101 +210,5 @@ impl fmt::Display for GroupTop {
         };
         write!(f, "group top-k: {by}{most}{}", self.text)?;
         f.write_str(if numbered { ", numbered" } else { "" })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow::datatypes::DataType;
-
-    use super::*;
-    use crate::delta::rows::RowSet;
-    use crate::delta::text::{parse, print};
-    use crate::operators::row_codec::SortKey;
-    use crate::operators::testing::{Random, change, contents, schema, step};
-
-    const COLUMNS: [(&str, DataType); 3] = [("g", DataType::Utf8), ("x", DataType::Int64), ("id", DataType::Int64)];
-
-    fn operator(numbering: Numbering, most: i64, numbered: bool, append_only: bool) -> (SchemaRef, GroupTop) {
-        let input = schema(&COLUMNS);
-        let mut columns = COLUMNS.to_vec();
-        if numbered {
-            columns.push(("number", DataType::UInt64));
-        }
-        let keys = vec![SortKey { column: 1, descending: true, nulls_first: false }];
-        let order = Order { partition: vec![0], keys, ties: Vec::new() };
-        let best = Best { numbering, most, numbered };
-        let top = GroupTop::new(input.clone(), schema(&columns), &order, best, append_only, " per g".into()).unwrap();
-        (input, top)
-    }
-
-    #[test]
-    fn only_what_moves_is_put_out() {
-        let (rows, mut top) = operator(Numbering::Row, 2, false, false);
-        assert_eq!(top.to_string(), "group top-k: 2 per g");
-        assert_eq!(step(&mut top, &[(&rows, "+1 a 1 1\n+1 b 5 2\n+1 a 3 3")]), "+1 a 1 1\n+1 a 3 3\n+1 b 5 2\n");
-        assert_eq!(step(&mut top, &[(&rows, "+1 a 2 4")]), "-1 a 1 1\n+1 a 2 4\n");
-        assert_eq!(step(&mut top, &[(&rows, "+1 a 0 5")]), "");
-        assert_eq!(step(&mut top, &[(&rows, "-1 a 3 3\n+1 c null 6")]), "+1 a 1 1\n-1 a 3 3\n+1 c null 6\n");
-        let (rows, mut top) = operator(Numbering::Rank, 2, true, false);
-        assert_eq!(step(&mut top, &[(&rows, "+1 a 1 1\n+2 a 1 2\n+1 a 0 3")]), "+1 a 1 1 1\n+2 a 1 2 1\n");
-        assert_eq!(
-            step(&mut top, &[(&rows, "+1 a 2 4")]),
-            "-1 a 1 1 1\n+1 a 1 1 2\n-2 a 1 2 1\n+2 a 1 2 2\n+1 a 2 4 1\n"
-        );
-    }
-
-    #[test]
-    fn an_append_only_input_is_kept_no_further_than_it_is_shown() {
-        let (rows, mut top) = operator(Numbering::Row, 2, false, true);
-        step(&mut top, &[(&rows, "+5 a 1 1\n+1 a 0 2\n+1 b 3 4")]);
-        assert_eq!(top.state().unwrap().rows, 2);
-        assert_eq!(step(&mut top, &[(&rows, "+1 a 7 1")]), "-1 a 1 1\n+1 a 7 1\n");
-        assert_eq!(step(&mut top, &[(&rows, "+1 a 8 1")]), "-1 a 1 1\n+1 a 8 1\n");
-        assert_eq!(top.state().unwrap().rows, 3);
-    }
-
-    #[test]
-    fn group_top_reference() {
-        let row = |random: &mut Random| {
-            let (group, value) = (random.pick(&["a", "b", "null"]), random.pick(&["1", "2", "3", "4", "null"]));
-            format!("{group} {value} {}", random.below(3))
-        };
-        for seed in 0..90 {
-            let mut random = Random::new(seed);
-            let append = seed % 3 == 0;
-            let numbering = [Numbering::Row, Numbering::Rank, Numbering::Dense][random.below(3)];
-            let (most, numbered) = (random.below(5) as i64, random.below(2) == 0);
-            let (rows, mut top) = operator(numbering, most, numbered, append);
-            let mut bag = Vec::new();
-            let mut view = RowSet::new(top.schema(), None, false).unwrap();
-            for number in 0..25 {
-                let delta = parse(&rows, &change(&mut random, &mut bag, row, append)).unwrap();
-                view.apply(&top.step(&[&delta], &Tick::default()).unwrap()).unwrap();
-                let mut sorted: Vec<Vec<&str>> = bag.iter().map(|row| row.split(' ').collect()).collect();
-                let value = |row: &[&str]| row[1].parse::<i64>().map_or(i64::MAX, |x| -x);
-                sorted.sort_by(|a, b| a[0].cmp(b[0]).then(value(a).cmp(&value(b))).then(a[2].cmp(b[2])));
-                let mut lines = String::new();
-                for group in sorted.chunk_by(|a, b| a[0] == b[0]) {
-                    for (at, row) in group.iter().enumerate() {
-                        let before = group.iter().filter(|other| value(other) < value(row));
-                        let mut values: Vec<i64> = before.map(|other| value(other)).collect();
-                        let rank = values.len() + 1;
-                        values.dedup();
-                        let number = match numbering {
-                            Numbering::Row => at + 1,
-                            Numbering::Rank => rank,
-                            Numbering::Dense => values.len() + 1,
-                        };
-                        if number as i64 <= most {
-                            let number = if numbered { format!(" {number}") } else { String::new() };
-                            lines.push_str(&format!("+1 {}{number}\n", row.join(" ")));
-                        }
-                    }
-                }
-                let expected = print(&parse(&top.schema(), &lines).unwrap()).unwrap();
-                assert_eq!(contents(&mut view), expected, "seed {seed} step {number} {numbering:?} {most}");
-            }
-        }
     }
 }
