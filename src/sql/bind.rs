@@ -14,6 +14,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, 
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use super::base_types::with_base_types;
 use super::bounds::bounded;
 use super::columns::{name_columns, tell_apart};
 use super::grouping::group_by_sets;
@@ -113,6 +114,14 @@ impl<'a> Binder<'a> {
         inline(&mut statement, &|name| self.names.function(name))?;
         rewrite(&mut statement)?;
         group_by_sets(&mut statement);
+        let plan = self.plan_as_written(statement.clone())?;
+        match with_base_types(&mut statement, &plan, self.state.config_options())? {
+            true => self.plan_as_written(statement),
+            false => Ok(plan),
+        }
+    }
+
+    fn plan_as_written(&self, statement: ast::Statement) -> Result<LogicalPlan> {
         let planner = SqlToRel::new_with_options(self, self.options);
         let parameters = Parameters::known(self.state);
         let types = parameters.as_ref().map_or_else(Vec::new, |known| known.fields());

@@ -9,6 +9,7 @@
 //! alike. `canonical` fixes what SQL leaves open, so that both give the same rows bit for bit.
 
 pub mod bags;
+mod base_types;
 pub mod bind;
 pub mod bounds;
 pub mod canonical;
