@@ -14,7 +14,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::common::DFSchema;
-use datafusion::datasource::ViewTable;
+use datafusion::datasource::{TableProvider, ViewTable};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -23,8 +23,10 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, collect};
+use millstream::sql::bind::{Binder, Names};
 use millstream::sql::canonical::canonical;
 use millstream::sql::context::session_state;
+use millstream::sql::parse::parse_query;
 use tokio::runtime::Runtime;
 
 use super::case::Relation;
@@ -63,6 +65,22 @@ impl PartitionStream for Rows {
             false => vec![Ok(rows)],
         };
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
+    }
+}
+
+/// The relations and views, as our planner asks for them.
+struct Tables<'a> {
+    tables: &'a MemorySchemaProvider,
+    runtime: &'a Runtime,
+}
+
+impl Names for Tables<'_> {
+    fn table(&self, name: &str) -> millstream::Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.runtime.block_on(self.tables.table(name))?)
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.tables.table_names()
     }
 }
 
@@ -114,13 +132,28 @@ impl Reference {
 
     /// Adds a view.
     pub fn create_view(&mut self, name: &str, sql: &str) -> Result<()> {
-        let plan = canonical(self.runtime.block_on(self.state.create_logical_plan(sql))?)?;
-        let optimized = self.state.optimize(&plan)?;
-        let physical = self.physical(&optimized)?;
+        let (plan, optimized, physical) = self.planned(sql)?;
         self.views.insert(name.into(), (optimized, physical));
         self.schema.register_table(name.into(), Arc::new(ViewTable::new(plan, Some(sql.into()))))?;
         self.view(name)?;
         self.stock.add_view(&self.runtime, name, sql)
+    }
+
+    /// The plans of a view's query: as the batch engine's own planner has it, or ours where that cannot be run, which knows
+    /// what Postgres writes.
+    fn planned(&self, sql: &str) -> Result<(LogicalPlan, LogicalPlan, Arc<dyn ExecutionPlan>)> {
+        let ready = |plan: LogicalPlan| {
+            let plan = canonical(plan)?;
+            let optimized = self.state.optimize(&plan)?;
+            let physical = self.physical(&optimized)?;
+            Ok((plan, optimized, physical))
+        };
+        let plan = self.runtime.block_on(self.state.create_logical_plan(sql));
+        plan.and_then(ready).or_else(|error| {
+            let names = Tables { tables: &self.schema, runtime: &self.runtime };
+            let query = parse_query(sql).map_err(|_| error)?;
+            ready(Binder::new(&self.state, &names).query(&query)?)
+        })
     }
 
     /// What the batch engine as it comes makes of a query, where there can be no two opinions.
