@@ -53,8 +53,9 @@ impl Expressions<'_> {
             Kind::Text => self.text(depth),
             Kind::Bool => self.condition(depth),
             Kind::Date => format!("CAST({} AS DATE)", self.of(Kind::Time, depth)),
-            Kind::Time => match self.random.below(3) {
+            Kind::Time => match self.random.below(4) {
                 0 => format!("date_trunc('hour', {})", self.of(Kind::Time, depth)),
+                3 => format!("date_bin(INTERVAL '15 minutes', {})", self.of(Kind::Time, 0)),
                 1 => format!("CAST({} AS TIMESTAMP)", self.column(Kind::Date).unwrap_or("DATE '2024-03-01'".into())),
                 _ => format!(
                     "({} + INTERVAL '90 minutes')",
@@ -66,10 +67,7 @@ impl Expressions<'_> {
                 0 => format!("date_trunc('hour', {})", self.of(kind, depth)),
                 _ => format!("({} + INTERVAL '90 minutes')", self.of(kind, 0)),
             },
-            Kind::List => match self.random.below(2) {
-                0 => format!("array_reverse({})", self.of(kind, depth)),
-                _ => format!("array_append({}, CAST({} AS BIGINT))", self.of(kind, depth), self.of(Kind::Int, 0)),
-            },
+            Kind::List => self.list(depth),
             Kind::Struct => self.choice(kind, depth),
         }
     }
@@ -96,9 +94,16 @@ impl Expressions<'_> {
             };
         }
         let (a, b) = (self.of(Kind::Int, depth), self.of(Kind::Int, depth));
-        match self.random.below(9) {
-            7 => format!("{}[1]", self.of(Kind::List, 0)),
-            8 => format!("get_field({}, 'a')", self.of(Kind::Struct, 0)),
+        match self.random.below(16) {
+            7 => format!("({})[1]", self.of(Kind::List, depth)),
+            8 => format!("get_field({}, 'a')", self.of(Kind::Struct, depth)),
+            9 => format!("CAST(cardinality({}) AS BIGINT)", self.of(Kind::List, depth)),
+            10 => format!("CAST(array_position({}, CAST({b} AS BIGINT)) AS BIGINT)", self.of(Kind::List, depth)),
+            11 => format!("TRY_CAST({} AS BIGINT)", self.of(Kind::Text, depth)),
+            12 => format!("{}({a}, {b})", self.random.pick(&["greatest", "least"])),
+            13 => format!("json_get_int({}, 'a')", self.json(depth)),
+            14 => format!("CAST(strpos({}, 'a') AS BIGINT)", self.of(Kind::Text, depth)),
+            15 => format!("(MAP {{'a': {a}, 'b': {b}}})['{}']", self.random.pick(&["a", "b", "c"])),
             0 => format!("({a} + {b})"),
             1 => format!("({a} - {b})"),
             2 => format!("({a} * {b})"),
@@ -106,6 +111,30 @@ impl Expressions<'_> {
             4 => format!("CAST(EXTRACT(DAY FROM {}) AS BIGINT)", self.of(Kind::Date, depth)),
             5 => format!("({a} % 3)"),
             _ => format!("CAST({} AS INT)", self.of(Kind::Bool, depth)),
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> String {
+        let a = self.of(Kind::List, depth);
+        match self.random.below(9) {
+            0 => format!("array_reverse({a})"),
+            1 => format!("array_append({a}, CAST({} AS BIGINT))", self.of(Kind::Int, 0)),
+            2 => format!("array_sort({a})"),
+            3 => format!("array_distinct({a})"),
+            4 => format!("array_concat({a}, {})", self.of(Kind::List, depth)),
+            5 => format!("({a})[1:1]"),
+            6 => format!("array_remove({a}, CAST({} AS BIGINT))", self.of(Kind::Int, 0)),
+            7 => format!("array_union({a}, {})", self.of(Kind::List, 0)),
+            _ => format!("[CAST({} AS BIGINT), {}]", self.of(Kind::Int, 0), literal(self.random, Kind::Int)),
+        }
+    }
+
+    /// A text that is JSON on most rows.
+    fn json(&mut self, depth: usize) -> String {
+        match self.random.below(3) {
+            0 => self.of(Kind::Text, depth),
+            1 => format!("concat('{{\"a\": ', {}, ', \"b\": \"x\"}}')", self.of(Kind::Int, depth)),
+            _ => format!("concat('{{\"b\": \"', {}, '\"}}')", self.of(Kind::Text, depth)),
         }
     }
 
@@ -134,7 +163,13 @@ impl Expressions<'_> {
 
     fn text(&mut self, depth: usize) -> String {
         let a = self.of(Kind::Text, depth);
-        match self.random.below(7) {
+        match self.random.below(13) {
+            7 => format!("get_field({}, 'b')", self.of(Kind::Struct, depth)),
+            8 => format!("regexp_replace({a}, '[a-b]+', '<&>', 'g')"),
+            9 => format!("split_part({a}, 'a', 1)"),
+            10 => format!("lpad({a}, 4, 'xy')"),
+            11 => format!("json_get_str({}, 'b')", self.json(depth)),
+            12 => format!("array_to_string({}, '/', '-')", self.of(Kind::List, depth)),
             0 => format!("upper({a})"),
             1 => format!("({a} || {})", self.of(Kind::Text, depth)),
             2 => format!("concat({a}, '-', {})", self.of(Kind::Text, depth)),
@@ -177,8 +212,12 @@ impl Expressions<'_> {
             7 => format!("{} AND {}", self.condition(deeper), self.condition(deeper)),
             8 => format!("{} OR {}", self.condition(deeper), self.condition(deeper)),
             9 => format!("NOT {}", self.condition(deeper)),
-            _ => match self.random.below(2) {
+            _ => match self.random.below(6) {
                 0 => format!("{a} BETWEEN {} AND {}", literal(self.random, kind), literal(self.random, kind)),
+                1 => format!("{} ~ '^(a|é)'", self.of(Kind::Text, deeper)),
+                2 => format!("{} ILIKE 'A_'", self.of(Kind::Text, deeper)),
+                3 => format!("array_has({}, CAST({} AS BIGINT))", self.of(Kind::List, deeper), self.of(Kind::Int, 0)),
+                4 => format!("json_contains({}, 'a')", self.json(deeper)),
                 _ => format!("{} LIKE '%a%'", self.of(Kind::Text, deeper)),
             },
         };
