@@ -67,7 +67,7 @@ fn circuit() -> (Circuit, NodeId, NodeId) {
     let input = circuit.input(1, schema, Facts { append_only: true, key: None });
     let root = operators.into_iter().fold(input, |below, operator| {
         let (identity, facts) = (operator.to_string(), Facts::default());
-        circuit.add(NodeSpec { operator, inputs: vec![below], facts, identity, every_tick: false })
+        circuit.add(NodeSpec { operator, inputs: vec![below], facts, identity, every_tick: false, skips: false })
     });
     circuit.publish(2, root);
     (circuit, input, root)

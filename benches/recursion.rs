@@ -55,7 +55,7 @@ fn reach() -> Recursion {
     let join = Join::new(with_round(&nodes()), edges(), spec);
     let mut add = |operator: Box<dyn Operator>, inputs| {
         let identity = operator.to_string();
-        circuit.add(NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: false })
+        circuit.add(NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: false, skips: false })
     };
     let joined = add(Box::new(join.expect("a join")), vec![own, other]);
     let column = |name, at| Arc::new(Column::new(name, at)) as Arc<dyn PhysicalExpr>;

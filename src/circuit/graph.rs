@@ -4,6 +4,7 @@
 //! one: nodes that compute what a live node already computes are dropped in favour of it, the others move over
 //! with their state. Both have seen the same history, so it does not matter which of two equals is kept.
 
+mod failure;
 mod print;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::errors::ErrorSet;
 use super::{Facts, Operator, StateSize, Tick};
-use crate::delta::Delta;
+use crate::delta::{Delta, RowError};
 use crate::error::{Error, Result, caught};
 
 /// Names a node within one circuit. Later nodes have greater ids.
@@ -42,6 +43,8 @@ pub struct NodeSpec {
     pub identity: String,
     /// Whether the output can change although no input does (it depends on the commit's time).
     pub every_tick: bool,
+    /// Whether the rows on which it fails are left out for good, rather than making its readers fail.
+    pub skips: bool,
 }
 
 pub(super) struct Node {
@@ -50,6 +53,7 @@ pub(super) struct Node {
     facts: Facts,
     pub(super) key: NodeKey,
     every_tick: bool,
+    pub(super) skips: bool,
     /// An operator's first step runs whatever its inputs: a global aggregate has a row over nothing.
     started: bool,
     /// An empty delta for each input, to stand for one that did not change.
@@ -78,7 +82,14 @@ pub struct Circuit {
     moved: usize,
     /// Whether a node broke since [`Circuit::take_broke`].
     broke: bool,
+    /// Nodes that were asked for since [`Circuit::take_added`].
+    added: Vec<NodeId>,
+    /// Failures that came and went at nodes that leave failing rows out, since [`Circuit::take_skipped`].
+    skipped: Skipped,
 }
+
+/// Failures that came and went, by the node that left their rows out.
+pub type Skipped = BTreeMap<NodeId, Vec<RowError>>;
 
 /// What each node put out in one step; nodes that put out nothing are absent.
 pub type Outputs = BTreeMap<NodeId, Delta>;
@@ -104,6 +115,7 @@ impl Circuit {
             facts,
             key,
             every_tick: false,
+            skips: false,
             started: true,
             unchanged: Vec::new(),
             users: 0,
@@ -114,26 +126,37 @@ impl Circuit {
 
     /// The node for an operator: an existing one, where it computes the same from the same.
     pub fn add(&mut self, spec: NodeSpec) -> NodeId {
-        let key = NodeKey::Operator(spec.identity, spec.inputs.clone());
+        // What leaves failing rows out computes something else than what does not.
+        let identity = if spec.skips { format!("skip {}", spec.identity) } else { spec.identity };
+        let key = NodeKey::Operator(identity, spec.inputs.clone());
         if let Some(id) = self.by_key.get(&key) {
+            self.added.push(*id);
             return *id;
         }
         for input in &spec.inputs {
             self.node_mut(*input).users += 1;
         }
         let unchanged = spec.inputs.iter().map(|input| Delta::empty(self.schema(*input))).collect();
-        self.insert(Node {
+        let id = self.insert(Node {
             body: Body::Operator(spec.operator),
             inputs: spec.inputs,
             facts: spec.facts,
             key,
             every_tick: spec.every_tick,
+            skips: spec.skips,
             started: false,
             unchanged,
             users: 0,
             errors: ErrorSet::default(),
             broken: None,
-        })
+        });
+        self.added.push(id);
+        id
+    }
+
+    /// The nodes that [`Circuit::add`] gave since this was last asked, be they new or there before.
+    pub fn take_added(&mut self) -> BTreeSet<NodeId> {
+        std::mem::take(&mut self.added).into_iter().collect()
     }
 
     fn insert(&mut self, node: Node) -> NodeId {
@@ -187,12 +210,12 @@ impl Circuit {
         self.by_key.get(&NodeKey::Object(object)).copied()
     }
 
-    /// Moves the nodes of a circuit that has seen the same history into this one and returns the place of `root`.
+    /// Moves the nodes of a circuit that has seen the same history into this one and returns the place of each.
     /// The other circuit's inputs are found here by their objects.
     ///
     /// # Errors
     /// When an input of the other circuit is unknown here.
-    pub fn absorb(&mut self, other: Circuit, root: NodeId) -> Result<NodeId> {
+    pub fn absorb(&mut self, other: Circuit) -> Result<HashMap<NodeId, NodeId>> {
         let mut places: HashMap<NodeId, NodeId> = HashMap::new();
         for (old, mut node) in other.nodes {
             let inputs: Vec<NodeId> = node.inputs.iter().map(|i| places[i]).collect();
@@ -220,7 +243,7 @@ impl Circuit {
             };
             places.insert(old, place);
         }
-        Ok(places[&root])
+        Ok(places)
     }
 
     /// Brings every node from one moment to the next: `changes` holds the inputs' deltas. Returns what each node
@@ -256,7 +279,12 @@ impl Circuit {
             };
             match delta {
                 Some(Ok(mut delta)) => {
-                    node.errors.apply(std::mem::take(&mut delta.errors));
+                    let errors = std::mem::take(&mut delta.errors);
+                    if !node.skips {
+                        node.errors.apply(errors);
+                    } else if !errors.is_empty() {
+                        self.skipped.entry(*id).or_default().extend(errors);
+                    }
                     if delta.has_rows() {
                         moved += delta.bytes();
                         outputs.insert(*id, delta);
@@ -306,32 +334,6 @@ impl Circuit {
     /// What is known of a node's output.
     pub fn facts(&self, id: NodeId) -> &Facts {
         &self.node(id).facts
-    }
-
-    /// Why a node's output cannot be trusted: an operator below it broke, or a row is present on which an expression
-    /// fails. The first one in the order of the nodes.
-    pub fn failure(&self, id: NodeId) -> Option<String> {
-        if !self.nodes.values().any(|node| node.broken.is_some() || !node.errors.is_empty()) {
-            return None;
-        }
-        let below = self.below(id);
-        let broken = below.iter().find_map(|id| self.node(*id).broken.as_ref().map(ToString::to_string));
-        broken.or_else(|| below.iter().find_map(|id| self.node(*id).errors.first().map(str::to_string)))
-    }
-
-    /// Why a node was taken out of service, if it was.
-    pub fn broken(&self, id: NodeId) -> Option<&Error> {
-        self.node(id).broken.as_ref()
-    }
-
-    /// The node and all that it reads, directly or through others.
-    pub fn below(&self, id: NodeId) -> BTreeSet<NodeId> {
-        let mut below = BTreeSet::from([id]);
-        let mut todo = vec![id];
-        while let Some(next) = todo.pop() {
-            todo.extend(self.node(next).inputs.iter().filter(|input| below.insert(**input)));
-        }
-        below
     }
 
     /// Bytes of state in all operators.

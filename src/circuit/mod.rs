@@ -20,7 +20,7 @@ use std::fmt::Display;
 use arrow::datatypes::SchemaRef;
 
 pub use explain::ExplainLine;
-pub use graph::{Circuit, NodeId, NodeSpec, Outputs};
+pub use graph::{Circuit, NodeId, NodeSpec, Outputs, Skipped};
 
 use crate::delta::Delta;
 use crate::error::Result;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::index::Index;
@@ -19,8 +19,12 @@ use crate::sql::inline::{INLINED_DEPTH_MAX, SqlFunction};
 
 /// Ids below this are kept for objects that Millstream makes itself.
 const FIRST_USER_ID: u32 = 16;
-/// The stream of rows that could not be accepted.
-pub const REJECTS: u32 = 1;
+/// The option of a materialized view that says what a row does on which an expression fails.
+pub const ON_ERROR: &str = "on_error";
+/// Its value for views that fail then, as is usual.
+pub const FAIL: &str = "fail";
+/// Its value for views that leave such rows out.
+pub const SKIP: &str = "skip";
 /// Objects of one database.
 const OBJECTS_MAX: usize = 100_000;
 
@@ -111,6 +115,11 @@ impl Object {
             append_only: self.kind == Kind::Stream,
             key: (self.kind == Kind::Table && !self.key.is_empty()).then(|| self.key.clone()),
         }
+    }
+
+    /// Whether it is a view that leaves out the rows on which an expression of it fails, and lists them.
+    pub fn skips(&self) -> bool {
+        self.kind == Kind::MaterializedView && self.options.get(ON_ERROR).is_some_and(|value| value == SKIP)
     }
 
     /// Whether a source feeds the object.
@@ -328,42 +337,10 @@ impl Catalog {
     }
 }
 
-/// The columns of the stream of rejected rows.
-pub fn rejects_schema() -> SchemaRef {
-    use arrow::datatypes::{DataType, Field};
-    Arc::new(Schema::new(vec![
-        Field::new("object", DataType::Utf8, true),
-        Field::new("file", DataType::Utf8, true),
-        Field::new("position", DataType::Int64, true),
-        Field::new("reason", DataType::Utf8, true),
-        Field::new("text", DataType::Utf8, true),
-    ]))
-}
-
-/// The stream of rejected rows as an object.
-pub fn rejects_object() -> Object {
-    Object {
-        id: REJECTS,
-        name: "rejects".into(),
-        kind: Kind::Stream,
-        schema: rejects_schema(),
-        key: Vec::new(),
-        defaults: Vec::new(),
-        checks: Vec::new(),
-        options: BTreeMap::new(),
-        query: None,
-        calls: BTreeSet::new(),
-        reads: BTreeSet::new(),
-        added: Added::default(),
-        known: Known::default(),
-        comments: Comments::default(),
-        sql: String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::system::rejects_object;
 
     fn view(id: u32, name: &str, reads: &[u32]) -> Ddl {
         let mut object = rejects_object();

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::{Kind, REJECTS, rejects_object};
+use super::catalog::Kind;
 use super::clock::now;
 use super::core::Core;
 use super::request::{Change, Commit, Committed, Reply};
 use super::subscribe::Update;
+use super::system::{REJECTS, rejects_object};
 use super::table::TableChange;
 use crate::circuit::{Outputs, Tick};
 use crate::delta::{Delta, consolidate};
@@ -206,7 +207,7 @@ impl Core {
         };
         let record = Record::Rows(LogGroup {
             first_offset: self.tick.offset + 1,
-            times,
+            times: times.clone(),
             marks,
             parts: changes
                 .iter()
@@ -221,10 +222,14 @@ impl Core {
             self.take_back(changes.iter().map(|(object, _, delta)| (*object, delta)));
             return Err(error);
         }
-        self.tick = tick;
         for (object, _, _) in &changes {
             self.changed.insert(*object, tick.offset);
         }
+        // What is listed of failing rows names the commit since which they fail.
+        if tick.offset > self.tick.offset + 1 && self.views.values().any(|view| !view.own.is_empty()) {
+            return self.step_each(&times, &changes);
+        }
+        self.tick = tick;
         let mut inputs = Outputs::new();
         for (object, _, delta) in &changes {
             self.circuit.route(*object, delta, &mut inputs)?;
@@ -233,11 +238,42 @@ impl Core {
         Ok(())
     }
 
+    /// Steps the circuit through a group commit by commit.
+    fn step_each(&mut self, times: &[i64], changes: &[(u32, Vec<Run>, Delta)]) -> Result<()> {
+        // Of each part, the run that is next and where its rows begin.
+        let mut places = vec![(0, 0); changes.len()];
+        for (commit, time) in times.iter().enumerate() {
+            self.tick = Tick { offset: self.tick.offset + 1, time: *time, ..self.tick };
+            let mut inputs = Outputs::new();
+            for ((object, runs, delta), (run, row)) in changes.iter().zip(&mut places) {
+                let (start, first) = (*row, *run);
+                for of_commit in runs[first..].iter().take_while(|run| run.commit as usize == commit) {
+                    (*run, *row) = (*run + 1, *row + of_commit.rows as usize);
+                }
+                let length = *row - start;
+                if *run == first {
+                    continue;
+                }
+                let part = Delta::new(delta.batch.slice(start, length), delta.weights.slice(start, length));
+                self.circuit.route(*object, &part, &mut inputs)?;
+            }
+            self.step(inputs);
+        }
+        Ok(())
+    }
+
     /// Steps the circuit and brings the views' rows to the same moment.
     pub(super) fn step(&mut self, inputs: Outputs) {
         let outputs = self.circuit.step(inputs, &self.tick);
+        let skipped = self.circuit.take_skipped();
+        let mut moved = 0;
         for (id, view) in &mut self.views {
             let Ok(node) = &view.node else { continue };
+            if !view.own.is_empty() {
+                let changes =
+                    skipped.iter().filter(|(node, _)| view.own.contains(node)).flat_map(|(_, changes)| changes);
+                moved += view.skipped.apply(changes, self.tick.offset);
+            }
             let Some(delta) = outputs.get(node) else { continue };
             if let Err(error) = view.rows.apply(delta) {
                 tracing::error!(%error, view = id, "a view's rows do not add up; it is out of service");
@@ -257,6 +293,7 @@ impl Core {
             }
         }
         self.account();
+        self.account_moved(moved);
         self.tell_failures();
     }
 

@@ -12,10 +12,13 @@ use super::catalog::{Catalog, Kind, Object};
 use super::commit::Group;
 use super::memory::Memory;
 use super::request::{Request, looked_for, reply};
+use super::skipped::Skipped;
 use super::snapshot::{Rows, Snapshot};
 use super::store::{ArchivedSegment, Store};
 use super::subscribe::{Feed, Update};
+use super::system::ERRORS;
 use super::table::Table;
+use super::trace::OwnNodes;
 use crate::circuit::{Circuit, ExplainLine, NodeId, Tick};
 use crate::delta::rows::RowSet;
 use crate::error::{Error, Result, caught};
@@ -47,6 +50,10 @@ pub struct View {
     pub(super) node: Result<NodeId>,
     /// Its rows.
     pub(super) rows: RowSet,
+    /// Its operators, when it leaves out the rows on which they fail; else none.
+    pub(super) own: OwnNodes,
+    /// The failures on rows that it leaves out.
+    pub(super) skipped: Skipped,
     /// Who wants to hear of changes.
     pub(super) feeds: Vec<Feed>,
     /// Whether they were told that the view cannot be read.
@@ -158,7 +165,9 @@ impl Core {
         // Batches made for readers are kept for the next one.
         let mut made = 0;
         for id in objects {
-            if let Some(table) = self.tables.get_mut(id) {
+            if *id == ERRORS {
+                rows.insert(*id, self.errors()?);
+            } else if let Some(table) = self.tables.get_mut(id) {
                 let set = table.rows();
                 let before = set.bytes();
                 rows.insert(*id, Rows { schema: set.schema().clone(), chunks: set.snapshot()?, failure: None });
@@ -219,7 +228,7 @@ impl Core {
 
     fn explain_new(&self, object: &Object) -> Result<Vec<ExplainLine>> {
         let mut circuit = Circuit::new();
-        let node = self.lower_view(&self.catalog, object, &self.view_facts(), &mut circuit)?;
+        let (node, _) = self.lower_view(&self.catalog, object, &self.view_facts(), &mut circuit)?;
         Ok(circuit.explain(node, &|object| object_name(&self.catalog, object)))
     }
 
@@ -236,7 +245,7 @@ pub fn object_name(catalog: &Catalog, id: u32) -> String {
     match catalog.get(id) {
         Some(object) if object.kind == Kind::MaterializedView => format!("view {}", object.name),
         Some(object) => format!("{} {}", object.kind.name(), object.name),
-        None if id == super::catalog::REJECTS => "stream system.rejects".into(),
+        None if id == super::system::REJECTS => "stream system.rejects".into(),
         None => format!("object {id}"),
     }
 }

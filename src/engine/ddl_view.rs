@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
 
-use super::catalog::{Catalog, Ddl, Kind, Object};
+use super::catalog::{Catalog, Ddl, FAIL, Kind, ON_ERROR, Object, SKIP};
 use super::core::ask;
 use super::database::Database;
 use super::ddl::{check_type, taken};
@@ -32,15 +32,31 @@ use crate::sql::statement::CreateView;
 pub(super) fn create(database: &Database, create: &CreateView, sql: &str, cancel: &Cancel) -> Result<Outcome> {
     let kind = if create.materialized { Kind::MaterializedView } else { Kind::View };
     let tag = format!("CREATE {}", kind.name().to_uppercase());
-    if let Some(option) = create.options.keys().next() {
-        return Err(Error::input(format!("view `{}`: no option `{option}`", create.name)));
-    }
+    check_options(create)?;
     let session = database.inner().view_session.load_full();
     let (create, sql) = (create.clone(), sql.trim().trim_end_matches(';').trim_end().to_string());
     let define = move |catalog: &Arc<Catalog>| define_view(&session, catalog, &create, kind, sql);
     let (define, cancel) = (Box::new(define), cancel.clone());
     ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
     Ok(Outcome::done(tag))
+}
+
+/// What a materialized view does about rows on which an expression fails is its only option.
+fn check_options(create: &CreateView) -> Result<()> {
+    let name = &create.name;
+    for (option, value) in &create.options {
+        if option != ON_ERROR {
+            return Err(Error::input(format!("view `{name}`: no option `{option}`")));
+        }
+        if !create.materialized {
+            return Err(Error::input(format!("view `{name}`: {ON_ERROR} is an option of materialized views"))
+                .with_hint("a plain view is a part of the queries that read it, and fails with them"));
+        }
+        if ![FAIL, SKIP].contains(&value.as_str()) {
+            return Err(Error::input(format!("view `{name}`: {ON_ERROR} is '{FAIL}' or '{SKIP}', not '{value}'")));
+        }
+    }
+    Ok(())
 }
 
 fn define_view(
@@ -172,6 +188,7 @@ fn move_place(mut error: Error, start: Place) -> Error {
 pub(super) fn explain(database: &Database, create: &CreateView) -> Result<Rows> {
     let session = database.inner().view_session.load_full();
     let catalog = database.inner().catalog.load_full();
+    check_options(create)?;
     let object = view(&session, &catalog, create, Kind::MaterializedView, String::new())?;
     let lines = ask(&database.inner().engine, |reply| Request::ExplainNew(Box::new(object), reply)).wait()?;
     show::circuit_rows(&lines)

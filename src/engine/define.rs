@@ -9,8 +9,10 @@ use super::core::{Core, PLANNING, View};
 use super::history::History;
 use super::names::{InputNames, canonical_view_plan, sources};
 use super::query::Cancel;
+use super::skipped::Skipped;
 use super::subscribe::Feed;
 use super::table::Table;
+use super::trace::{OwnNodes, same};
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
 use crate::delta::Delta;
 use crate::delta::rows::RowSet;
@@ -18,13 +20,15 @@ use crate::error::{Error, Result, caught};
 use crate::log::{Record, Statement};
 use crate::operators::project::batch as with_schema;
 use crate::sql::context::optimize_for_view;
-use crate::sql::lower::{lower, nullable};
+use crate::sql::lower::{OnError, lower, nullable};
 
 /// A view that was built beside the live circuit.
 struct Built {
     circuit: Circuit,
     root: NodeId,
     rows: RowSet,
+    own: OwnNodes,
+    skipped: Skipped,
 }
 
 impl Core {
@@ -122,9 +126,12 @@ impl Core {
                 };
                 let view = match made {
                     Ok(built) => {
-                        let node = self.circuit.absorb(built.circuit, built.root)?;
+                        let places = self.circuit.absorb(built.circuit)?;
+                        let node = places[&built.root];
                         self.circuit.publish(object.id, node);
-                        View { node: Ok(node), rows: built.rows, feeds: Vec::new(), told_failing: false }
+                        let own = built.own.iter().map(|node| places[node]).collect();
+                        let (feeds, told_failing) = (Vec::new(), false);
+                        View { node: Ok(node), rows: built.rows, own, skipped: built.skipped, feeds, told_failing }
                     }
                     Err(error) => broken(object, error)?,
                 };
@@ -139,7 +146,10 @@ impl Core {
         let span = tracing::debug_span!("fill", view = object.name);
         let _entered = span.enter();
         let mut circuit = Circuit::new();
-        let root = self.lower_view(catalog, object, &self.view_facts(), &mut circuit)?;
+        let (root, own) = self.lower_view(catalog, object, &self.view_facts(), &mut circuit)?;
+        if object.skips() {
+            self.refuse_time(object, catalog)?;
+        }
         let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
         let history = self.store.history(self.tick.offset);
         let mut started = false;
@@ -180,7 +190,30 @@ impl Core {
             Some(error) => return Err(error.clone()),
         }
         filling.check_now(&circuit, &rows)?;
-        Ok(Built { circuit, root, rows })
+        let mut skipped = Skipped::default();
+        skipped.apply(circuit.take_skipped().values().flatten(), tick.offset);
+        if !skipped.is_empty() {
+            let traced = self.trace(catalog, &[object], filling, cancel)?;
+            skipped = same(&skipped, &traced, object.id)?;
+        }
+        Ok(Built { circuit, root, rows, own, skipped })
+    }
+
+    /// Refuses a view that leaves out failing rows over one that depends on the time: which commit made a row fail there
+    /// could not be told from the rows of the log.
+    fn refuse_time(&self, object: &Object, catalog: &Catalog) -> Result<()> {
+        for read in sources(catalog, &object.reads, false) {
+            let Some(View { node: Ok(node), .. }) = self.views.get(&read) else { continue };
+            if self.circuit.depends_on_time(*node) {
+                let name = catalog.get(read).map_or_else(String::new, |object| object.name.clone());
+                return Err(Error::unsupported(format!(
+                    "on_error = 'skip' over view `{name}`, whose rows change with the time: since which commit a row \
+                     fails could not be told"
+                ))
+                .with_hint(format!("put what may fail into a view below `{name}`")));
+            }
+        }
+        Ok(())
     }
 
     /// Adds the operators of a view to a circuit; `facts` are those of the views that it may read.
@@ -190,7 +223,7 @@ impl Core {
         object: &Object,
         facts: &HashMap<u32, Facts>,
         circuit: &mut Circuit,
-    ) -> Result<NodeId> {
+    ) -> Result<(NodeId, OwnNodes)> {
         for read in sources(catalog, &object.reads, false) {
             if let (Some(View { node: Err(error), .. }), Some(read)) = (self.views.get(&read), catalog.get(read)) {
                 return Err(match error {
@@ -205,7 +238,11 @@ impl Core {
             let plan = canonical_view_plan(&session, &names, object)?;
             let plan = optimize_for_view(&session, plan)?;
             tracing::debug!(view = object.name, plan = %plan.display_indent(), "lowering");
-            lower(&plan, circuit, &session)
+            let on_error = if object.skips() { OnError::Skip } else { OnError::Fail };
+            circuit.take_added();
+            let root = lower(&plan, circuit, &session, on_error)?;
+            let own = circuit.take_added();
+            Ok((root, if object.skips() { own } else { OwnNodes::new() }))
         })
     }
 
@@ -224,7 +261,7 @@ impl Core {
         for object in catalog.objects().filter(|o| matches!(o.kind, Kind::Stream | Kind::Table)) {
             self.create(object, &mut None)?;
         }
-        let rejects = super::catalog::rejects_object();
+        let rejects = super::system::rejects_object();
         self.circuit.input(rejects.id, rejects.schema.clone(), rejects.facts());
         for object in catalog.in_order().iter().filter(|o| o.kind == Kind::MaterializedView) {
             let facts = self.view_facts();
@@ -232,15 +269,12 @@ impl Core {
             let node = self.lower_view(&catalog, object, &facts, &mut circuit);
             self.circuit = circuit;
             let view = match node {
-                Ok(node) => {
+                Ok((node, own)) => {
                     self.circuit.publish(object.id, node);
                     let append_only = self.circuit.facts(node).append_only;
-                    View {
-                        node: Ok(node),
-                        rows: RowSet::new(object.schema.clone(), None, append_only)?,
-                        feeds: Vec::new(),
-                        told_failing: false,
-                    }
+                    let rows = RowSet::new(object.schema.clone(), None, append_only)?;
+                    let (skipped, feeds, told_failing) = (Skipped::default(), Vec::new(), false);
+                    View { node: Ok(node), rows, own, skipped, feeds, told_failing }
                 }
                 Err(error) => broken(object, error)?,
             };
@@ -248,6 +282,7 @@ impl Core {
         }
         self.step(Outputs::new());
         self.replay(&catalog, &history)?;
+        self.trace_all();
         self.index_all()?;
         self.fit();
         Ok(())
@@ -308,13 +343,14 @@ impl Core {
     }
 }
 
-fn stream_schema(catalog: &Catalog, id: u32) -> arrow::datatypes::SchemaRef {
-    catalog.get(id).map_or_else(super::catalog::rejects_schema, |o| o.schema.clone())
+pub(super) fn stream_schema(catalog: &Catalog, id: u32) -> arrow::datatypes::SchemaRef {
+    catalog.get(id).map_or_else(super::system::rejects_schema, |o| o.schema.clone())
 }
 
 /// A view that cannot be made (a function of it is not registered, say) says so when it is read; the database opens.
 fn broken(object: &Object, error: Error) -> Result<View> {
     tracing::warn!(view = object.name, %error, "a view could not be made");
     let rows = RowSet::new(object.schema.clone(), None, false)?;
-    Ok(View { node: Err(error), rows, feeds: Vec::new(), told_failing: false })
+    let (own, skipped) = (OwnNodes::new(), Skipped::default());
+    Ok(View { node: Err(error), rows, own, skipped, feeds: Vec::new(), told_failing: false })
 }

@@ -1,5 +1,7 @@
 //! The events of streams up to an offset: archived files first, then the segments of the log.
 
+mod commits;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

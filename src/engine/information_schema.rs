@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, Int32Array, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::datasource::{MemTable, TableProvider};
 
-use super::catalog::{Catalog, Kind, Object, rejects_object};
-use super::names::SYSTEM_SCHEMA;
+use super::catalog::{Catalog, Kind, Object};
 use super::show::{table, type_name};
+use super::system::{SYSTEM_SCHEMA, errors_object, rejects_object};
 use crate::error::Result;
 use crate::sql::{CATALOG, SCHEMA};
 
@@ -53,8 +53,8 @@ impl Listed {
 pub fn listed(catalog: &Catalog) -> Vec<Listed> {
     let mut all: Vec<Listed> = catalog.objects().map(|object| Listed::object(SCHEMA, object)).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    let rejects = rejects_object();
-    all.push(Listed { name: "rejects".into(), ..Listed::object(SYSTEM_SCHEMA, &rejects) });
+    all.push(Listed { kind: "SYSTEM VIEW", ..Listed::object(SYSTEM_SCHEMA, &errors_object()) });
+    all.push(Listed::object(SYSTEM_SCHEMA, &rejects_object()));
     all
 }
 

@@ -15,11 +15,12 @@ use crossbeam_channel::Sender;
 use datafusion::execution::session_state::SessionState;
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{Kind, Object, REJECTS, rejects_schema};
+use super::catalog::{Kind, Object};
 use super::constraint::Constraints;
 use super::core::ask;
 use super::query::{Cancel, FirstError};
 use super::request::{Change, Commit, Committed, Pending, Request};
+use super::system::{REJECTS, rejects_schema};
 use super::table::TableChange;
 use crate::error::{Error, Result};
 use crate::source::{self, Chunk, Mark, Reject, Source, Target};

@@ -92,7 +92,7 @@ impl Core {
     /// Bytes that tables, views and operators keep.
     fn add_up(&mut self) -> usize {
         let tables: usize = self.tables.values_mut().map(|table| table.rows().bytes()).sum();
-        let views: usize = self.views.values().map(|view| view.rows.bytes()).sum();
+        let views: usize = self.views.values().map(|view| view.rows.bytes() + view.skipped.bytes()).sum();
         let budget = &self.memory.budget;
         let firm = tables + self.store.memory_bytes();
         let kept = firm + views + self.circuit.state_bytes();
@@ -128,7 +128,7 @@ impl Core {
             family.insert(*id);
             let own = nodes.iter().filter(|node| readers[node].iter().all(|reader| family.contains(reader)));
             let operators: usize = own.map(|node| self.circuit.node_bytes(*node)).sum();
-            (*id, self.views[id].rows.bytes() + operators)
+            (*id, self.views[id].rows.bytes() + self.views[id].skipped.bytes() + operators)
         };
         below.iter().map(bytes).max_by_key(|(id, bytes)| (*bytes, *id))
     }
@@ -161,6 +161,7 @@ impl Core {
     fn let_go(&mut self, id: u32, error: Error) {
         let Some(view) = self.views.get_mut(&id).filter(|view| view.node.is_ok()) else { return };
         view.node = Err(error);
+        (view.own, view.skipped) = Default::default();
         match RowSet::new(view.rows.schema().clone(), None, true) {
             Ok(empty) => view.rows = empty,
             Err(error) => tracing::debug!(%error, "the rows of a view are left as they lie"),

@@ -11,11 +11,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 
-use super::catalog::{Catalog, Kind, Object, REJECTS, rejects_object};
+use super::catalog::{Catalog, Kind, Object};
 use super::information_schema::{self, INFORMATION_SCHEMA};
 use super::known::Known;
 use super::providers::{self, Batching};
+use super::query::Rows;
 use super::snapshot::Snapshot;
+use super::system::{self, ERRORS, SYSTEM_SCHEMA};
 use crate::circuit::Facts;
 use crate::error::{Error, Result};
 use crate::sql::bind::{Binder, Names};
@@ -26,8 +28,6 @@ use crate::sql::parse::parse_query;
 
 /// Views that may be expanded within each other.
 const VIEW_DEPTH_MAX: usize = 64;
-/// The schema of the streams that Millstream writes itself.
-pub const SYSTEM_SCHEMA: &str = "system";
 
 /// Names for a view's plan: streams, tables and materialized views are inputs.
 pub struct InputNames<'a> {
@@ -66,7 +66,13 @@ impl Names for InputNames<'_> {
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok((schema == SYSTEM_SCHEMA && name == "rejects").then(|| self.input(&rejects_object(), None)))
+        match system::find(name).filter(|_| schema == SYSTEM_SCHEMA) {
+            Some(object) if object.id == ERRORS => {
+                Err(Error::unsupported("a view cannot read `system.errors`, which changes without a commit of its own")
+                    .with_hint("query it, or read the view without on_error = 'skip'"))
+            }
+            object => Ok(object.map(|object| self.input(&object, None))),
+        }
     }
 
     fn function(&self, name: &str) -> Option<Arc<SqlFunction>> {
@@ -98,11 +104,19 @@ pub struct RowNames<'a> {
     pub expand_materialized: bool,
     /// How rows are handed over.
     pub batching: Batching,
+    /// Materialized views whose rows are at hand.
+    pub given: &'a Given,
     /// What the view whose plan it is knows by other names.
     pub known: &'a Known,
     /// How many views the plan is within.
     pub depth: usize,
 }
+
+/// Rows of materialized views, by object.
+pub type Given = BTreeMap<u32, Rows>;
+
+/// No rows.
+static NOTHING_GIVEN: Given = Given::new();
 
 impl<'a> RowNames<'a> {
     /// Names for what a user asks.
@@ -112,6 +126,7 @@ impl<'a> RowNames<'a> {
             snapshot,
             expand_materialized: false,
             batching: Batching::Whole,
+            given: &NOTHING_GIVEN,
             known: &NOTHING_KNOWN,
             depth: 0,
         }
@@ -122,6 +137,10 @@ impl Names for RowNames<'_> {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(object) = self.snapshot.catalog.find_known(name, self.known) else { return Ok(None) };
         let seen = self.known.columns.get(&object.id);
+        if let Some(rows) = self.given.get(&object.id) {
+            let table = providers::rows_of(&object.schema, rows.batches.iter().cloned(), self.batching);
+            return Ok(Some(providers::seen(table, seen)));
+        }
         let expanded = match object.kind {
             Kind::View => true,
             Kind::MaterializedView => self.expand_materialized,
@@ -138,8 +157,9 @@ impl Names for RowNames<'_> {
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         match (schema, name) {
-            (SYSTEM_SCHEMA, "rejects") => {
-                providers::object_rows(self.snapshot, &rejects_object(), self.batching).map(Some)
+            (SYSTEM_SCHEMA, _) => {
+                let object = system::find(name);
+                object.map(|object| providers::object_rows(self.snapshot, &object, self.batching)).transpose()
             }
             (INFORMATION_SCHEMA, _) => {
                 information_schema::find(&information_schema::listed(&self.snapshot.catalog), name)
@@ -235,7 +255,7 @@ pub fn reads(catalog: &Catalog, statement: ast::Statement) -> Result<BTreeSet<u3
     Ok(tables
         .iter()
         .filter_map(|table| match table.schema() {
-            Some(SYSTEM_SCHEMA) => (table.table() == "rejects").then_some(REJECTS),
+            Some(SYSTEM_SCHEMA) => system::find(table.table()).map(|object| object.id),
             Some(schema) if schema != crate::sql::SCHEMA => None,
             _ => catalog.find(table.table()).map(|o| o.id),
         })

@@ -10,12 +10,11 @@ use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 
 use super::budget::{Budget, User, default_limit};
-use super::catalog::REJECTS;
 use super::clock::now;
 use super::information_schema::{self, INFORMATION_SCHEMA, Listed};
-use super::names::SYSTEM_SCHEMA;
 use super::query::{Cancel, Rows, Runner};
 use super::show;
+use super::system::{REJECTS, SYSTEM_SCHEMA};
 use super::threads::Threads;
 use crate::archive::{Archive, register};
 use crate::error::{Error, Result};

@@ -116,6 +116,18 @@ impl Runner {
         })
     }
 
+    /// All rows of a plan that is optimised already.
+    ///
+    /// # Errors
+    /// As [`Runner::collect`].
+    pub fn collect_as_planned(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
+        let (session, context, plan) = (self.session.clone(), self.context(), plan.clone());
+        self.run(async move {
+            let physical = session.query_planner().create_physical_plan(&plan, session.as_ref()).await?;
+            Ok(collect(physical, context).await?)
+        })
+    }
+
     /// All rows of the plan that `plan` makes. Where an expression fails, the plan is run again row by row: an
     /// expression can fail for a batch because of a row that a condition beside it leaves out, and only what fails on
     /// its own row counts.

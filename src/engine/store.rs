@@ -7,8 +7,9 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::catalog::{Catalog, Ddl, Kind, Object, rejects_object};
+use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::history::History;
+use super::system::rejects_object;
 use crate::archive::{self, Archive, Dataset};
 use crate::delta::added::Added;
 use crate::error::{Error, Result};

@@ -1,30 +1,35 @@
 //! VERIFY: a view against its query, run by the batch engine over the log's rows.
 
+mod parts;
+mod skip;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use self::skip::Skipping;
 use super::catalog::{Kind, Object};
 use super::clock;
 use super::core::ask;
 use super::database::Database;
-use super::names::{RowNames, canonical_view_plan, sources};
+use super::names::{Given, RowNames, canonical_view_plan, sources};
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::session::runner;
 use super::show::table;
 use super::snapshot::Snapshot;
+use super::system::ERRORS;
 use crate::delta::size::batch_bytes;
 use crate::delta::{Delta, consolidate};
 use crate::error::{Error, Result};
 use crate::operators::eval::show_row;
 use crate::operators::project::batch as with_schema;
 use crate::sql::canonical::sorted_by_columns;
-use crate::sql::context::at_time;
+use crate::sql::context::{at_time, optimize_for_view};
 
 /// Compares views with their queries: a row for each, and whether all are equal.
 ///
@@ -45,7 +50,7 @@ pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<
             )));
         }
         let mut needed = sources(&database.inner().catalog.load(), &BTreeSet::from([object.id]), true);
-        needed.push(object.id);
+        needed.extend([object.id, ERRORS]);
         let snapshot = ask(&database.inner().engine, |reply| Request::Snapshot(needed, reply)).wait()?;
         // The session of views: one partition, whose rows come in the same order every time.
         let session = at_time(&database.inner().view_session.load(), snapshot.time);
@@ -89,7 +94,14 @@ fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> R
     if let Some(Error::Limit(why)) = &view.failure {
         return Ok(Comparison::OutOfService(why.clone()));
     }
-    let batch = batch_rows(runner, snapshot, object);
+    let mut listed = Ok(());
+    let batch = match object.skips() {
+        false => batch_rows(runner, snapshot, object),
+        true => rows_without_failing(runner, snapshot, object).map(|(rows, failed)| {
+            listed = compare_listed(snapshot, object, &failed);
+            rows
+        }),
+    };
     match (&view.failure, batch) {
         (_, Err(error @ (Error::Cancelled | Error::Limit(_) | Error::Corrupt { .. } | Error::Io { .. }))) => Err(error),
         (Some(failure), Err(_)) => Ok(Comparison::BothFail(failure.to_string())),
@@ -119,9 +131,10 @@ fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> R
                 parts.push(Delta::insert(chunk.as_ref().clone()).negate());
             }
             let difference = consolidate(&Delta::concat(&view.schema, &parts)?)?;
-            Ok(match difference.has_rows() {
-                true => Comparison::Differs(describe(&difference)),
-                false => Comparison::Equal,
+            Ok(match (difference.has_rows(), listed) {
+                (true, _) => Comparison::Differs(describe(&difference)),
+                (false, Err(how)) => Comparison::Differs(how),
+                (false, Ok(())) => Comparison::Equal,
             })
         }
     }
@@ -133,6 +146,8 @@ fn reads_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> 
         let fails = match read.kind {
             Kind::Stream | Kind::Table => continue,
             Kind::View => false,
+            // It may read one that fails, but does not do so itself.
+            Kind::MaterializedView if read.skips() => false,
             Kind::MaterializedView => match batch_rows(runner, snapshot, read) {
                 Ok(_) => false,
                 Err(Error::Input(_)) => true,
@@ -149,7 +164,8 @@ fn reads_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> 
 /// Whether an input of a join of the query fails, or the join's keys over it, when it is run by itself.
 fn fails_in_join(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<bool> {
     let session = runner.session();
-    let names = RowNames { expand_materialized: true, known: &object.known, ..RowNames::new(session, snapshot) };
+    let (given, known) = (given(runner, snapshot, object)?, &object.known);
+    let names = RowNames { expand_materialized: true, given: &given, known, ..RowNames::new(session, snapshot) };
     let plan = session.optimize(&canonical_view_plan(session, &names, object)?)?;
     let mut inputs = Vec::new();
     plan.apply(|node| {
@@ -188,10 +204,67 @@ fn describe(difference: &Delta) -> String {
 /// The rows of a view's query in batch.
 fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Rows> {
     let session = runner.session();
+    let (given, known) = (given(runner, snapshot, object)?, &object.known);
     runner.settle(|batching| {
-        let known = &object.known;
-        let names = RowNames { expand_materialized: true, batching, known, ..RowNames::new(session, snapshot) };
+        let names = RowNames::new(session, snapshot);
+        let names = RowNames { expand_materialized: true, batching, given: &given, known, ..names };
         let plan = canonical_view_plan(session, &names, object)?;
         Ok(if batching == Batching::RowByRow { sorted_by_columns(plan)? } else { plan })
     })
+}
+
+/// The rows of those materialized views below a view that are no part of its query: one that leaves out failing rows is
+/// run by itself, and below such a one so is every view.
+fn given(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> Result<Given> {
+    let mut rows = Given::new();
+    for read in sources(&snapshot.catalog, &object.reads, false).iter().filter_map(|id| snapshot.catalog.get(*id)) {
+        match (read.kind, read.skips(), object.skips()) {
+            (Kind::MaterializedView, true, _) => {
+                rows.insert(read.id, rows_without_failing(runner, snapshot, read)?.0);
+            }
+            (Kind::MaterializedView, false, true) => {
+                rows.insert(read.id, batch_rows(runner, snapshot, read)?);
+            }
+            (Kind::MaterializedView, false, false) => rows.extend(given(runner, snapshot, read)?),
+            _ => {}
+        }
+    }
+    Ok(rows)
+}
+
+/// What failed while a query was run without failing rows.
+struct Failed {
+    rows: BTreeSet<String>,
+    /// Whether something else than rows failed, which is not told here in the words of the view.
+    more: bool,
+}
+
+/// The rows of a view's query in batch, without those on which it fails.
+fn rows_without_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<(Rows, Failed)> {
+    let session = runner.session();
+    let (given, known) = (given(runner, snapshot, object)?, &object.known);
+    let names = RowNames { expand_materialized: true, given: &given, known, ..RowNames::new(session, snapshot) };
+    let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
+    let mut skipping = Skipping::new(runner);
+    let rows = skipping.rows(&plan)?;
+    let rows = with_schema(&object.schema, rows.columns().to_vec(), rows.num_rows())?;
+    let failed = Failed { rows: skipping.failures, more: skipping.more_failed };
+    Ok((Rows { schema: object.schema.clone(), batches: vec![rows] }, failed))
+}
+
+/// Whether the failures that a view lists are those that its query meets; else what is wrong.
+fn compare_listed(snapshot: &Snapshot, object: &Object, failed: &Failed) -> Result<(), String> {
+    let mut listed = BTreeSet::new();
+    for chunk in snapshot.rows.get(&ERRORS).iter().flat_map(|errors| &errors.chunks) {
+        let (views, reasons) = (chunk.column(0).as_string::<i32>(), chunk.column(2).as_string::<i32>());
+        let own = (0..views.len()).filter(|row| views.value(*row) == object.name);
+        listed.extend(own.map(|row| reasons.value(row).to_string()));
+    }
+    match (failed.rows.difference(&listed).next(), listed.difference(&failed.rows).next()) {
+        (Some(missing), _) => Err(format!("DIFFERS: `system.errors` does not list {missing}")),
+        (None, Some(extra)) if !failed.more => {
+            Err(format!("DIFFERS: `system.errors` lists what does not fail: {extra}"))
+        }
+        _ => Ok(()),
+    }
 }

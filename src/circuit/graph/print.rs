@@ -4,6 +4,9 @@ use super::{Body, Circuit, NodeId, NodeKey};
 use crate::circuit::explain::as_sql;
 use crate::circuit::{ExplainLine, OWN_ROWS};
 
+/// What is said of a node that leaves failing rows out.
+const SKIPS: &str = "on_error = 'skip'";
+
 /// Prints an input of a circuit: gets its object and the line for it, which has no text yet.
 type PrintInput<'a> = dyn Fn(u32, ExplainLine, &mut Vec<ExplainLine>) + 'a;
 
@@ -23,7 +26,11 @@ impl Circuit {
         let line = ExplainLine {
             depth,
             text: String::new(),
-            facts: node.facts.describe(&self.schema(id)),
+            facts: match (node.facts.describe(&self.schema(id)), node.skips) {
+                (facts, false) => facts,
+                (facts, true) if facts.is_empty() => SKIPS.into(),
+                (facts, true) => format!("{facts}, {SKIPS}"),
+            },
             state: node.state(),
             shared: node.users > 1,
         };

@@ -50,7 +50,7 @@ fn walk(is_distinct: bool, rounds_max: u32) -> (Recursion, Arc<AtomicUsize>) {
     let edges = circuit.input(1, pairs(), Facts::default());
     let node = |operator: Box<dyn Operator>, inputs| {
         let identity = operator.to_string();
-        NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: false }
+        NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: false, skips: false }
     };
     let columns = [("a", DataType::Int64), ("b", DataType::Int64), ("round", DataType::UInt32)];
     let joined = schema(&[columns.as_slice(), &[("c", DataType::Int64), ("d", DataType::Int64)]].concat());

@@ -24,6 +24,9 @@ impl Lowering<'_> {
         let Some(parts) = Parts::of(plan)? else {
             return Ok(None);
         };
+        if parts.sets.is_some() {
+            self.refuse_to_skip("GROUPING SETS", "a group that fails in one of the sets is still part of the others")?;
+        }
         let input = self.plan(&plan.input)?;
         let (input, place) = self.columns_for(input, &parts.columns, plan.input.schema())?;
         let calls: Vec<Call> = parts.calls.iter().map(|call| placed(call, &place)).collect();

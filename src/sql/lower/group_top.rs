@@ -13,7 +13,7 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, Window};
 
 use super::window::{Ordered, in_words};
-use super::{Lowering, output};
+use super::{Lowering, OnError, may_fail, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::group_top::{Best, GroupTop, Numbering};
@@ -52,6 +52,10 @@ impl Lowering<'_> {
             if dependence(expr)? == Dependence::Time {
                 return Ok(None);
             }
+        }
+        // The plan says that every row is put to the rest; here only the rows that are among the best are.
+        if self.on_error == OnError::Skip && rest.iter().any(may_fail) {
+            return Ok(None);
         }
         let uses_number = |expr: &Expr| expr.exists(|e| Ok(is_number(e))).unwrap_or(true);
         let numbered = rest.iter().chain(shown.iter().flatten()).any(uses_number) || shown.is_none();

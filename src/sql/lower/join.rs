@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Join as JoinPlan, JoinType, 
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::recompute::has_subquery;
+use super::skip::may_fail;
 use super::{Lowering, nullable, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
@@ -34,6 +35,12 @@ impl Lowering<'_> {
         }
         if plan.null_aware && (plan.on.len() != 1 || plan.filter.is_some()) {
             return Ok(None);
+        }
+        if let Some(filter) = plan.filter.as_ref().filter(|f| plan.join_type != JoinType::Inner && may_fail(f)) {
+            self.refuse_to_skip(
+                &format!("the condition {filter} of a join that is not an inner one"),
+                "a pair of rows that is left out would count as one that does not match",
+            )?;
         }
         let Some((left_keys, right_keys)) = keys_of_one_type(plan)? else { return Ok(None) };
         let left = self.plan(&plan.left)?;

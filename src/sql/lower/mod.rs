@@ -13,6 +13,7 @@ mod own;
 mod recompute;
 mod recursion;
 mod rounds;
+mod skip;
 mod source;
 mod window;
 
@@ -33,6 +34,9 @@ use super::own_node::OwnNode;
 use super::total_order::TotalOrder;
 use crate::circuit::{Circuit, Facts, NodeId, NodeSpec, Operator};
 use crate::error::{Error, Result};
+
+pub use recompute::scan_of_slot;
+pub use skip::{OnError, may_fail};
 
 /// A stream, table or view as an input of a view's plan: it has columns and facts but no rows.
 #[derive(Debug)]
@@ -77,9 +81,10 @@ impl TableProvider for InputTable {
 /// Adds the operators of an optimised plan to a circuit and returns the node of its result.
 ///
 /// # Errors
-/// When the plan calls a volatile function or is larger than a view may be.
-pub fn lower(plan: &LogicalPlan, circuit: &mut Circuit, session: &SessionState) -> Result<NodeId> {
-    Lowering { circuit, session, nodes: 0, recomputes: 0 }.plan(plan)
+/// When the plan calls a volatile function or is larger than a view may be, or failing rows are to be left out where an
+/// operator cannot tell which these are.
+pub fn lower(plan: &LogicalPlan, circuit: &mut Circuit, session: &SessionState, on_error: OnError) -> Result<NodeId> {
+    Lowering { circuit, session, nodes: 0, recomputes: 0, on_error }.plan(plan)
 }
 
 struct Lowering<'a> {
@@ -88,6 +93,7 @@ struct Lowering<'a> {
     nodes: usize,
     /// Nodes that became [`Recompute`](crate::operators::recompute).
     recomputes: usize,
+    on_error: OnError,
 }
 
 impl Lowering<'_> {
@@ -149,7 +155,8 @@ impl Lowering<'_> {
     /// Adds an operator; `detail` tells what its printed line does not.
     fn add(&mut self, operator: impl Operator + 'static, inputs: Vec<NodeId>, facts: Facts, detail: String) -> NodeId {
         let identity = format!("{operator}|{detail}|{:?}", operator.schema().fields());
-        self.circuit.add(NodeSpec { operator: Box::new(operator), inputs, facts, identity, every_tick: false })
+        let skips = self.on_error == OnError::Skip;
+        self.circuit.add(NodeSpec { operator: Box::new(operator), inputs, facts, identity, every_tick: false, skips })
     }
 }
 

@@ -20,6 +20,10 @@ impl Lowering<'_> {
                 if known.is_some_and(|key| key.iter().all(|column| *column < keys)) {
                     return Ok(nodes[0]);
                 }
+                self.refuse_to_skip(
+                    "a subquery that may give several rows",
+                    "without them the row beside it would see NULL, which is not its value",
+                )?;
                 let facts = Facts { append_only: false, key: Some((0..keys).collect()) };
                 let operator = Single::new(self.circuit.schema(nodes[0]), keys)?;
                 let node = self.add(operator, nodes, facts, format!("{keys}"));

@@ -19,6 +19,7 @@ use crate::sql::total_order::TotalOrder;
 impl Lowering<'_> {
     pub(super) fn recompute(&mut self, plan: &LogicalPlan) -> Result<NodeId> {
         self.recomputes += 1;
+        self.tells_rows(plan)?;
         let mut cut = Cut { inputs: Vec::new(), slots: Vec::new(), lowering: self };
         let body = if needs_whole_tree(plan) { cut.leaves(plan)? } else { cut.children(plan)? };
         let (inputs, slots) = (cut.inputs, cut.slots);
@@ -27,7 +28,8 @@ impl Lowering<'_> {
         let identity = format!("Recompute {}", body.display_indent_schema());
         let operator = Recompute::new(output(plan.schema()), name, body, slots, self.session.clone(), uses_time)?;
         let operator = Box::new(operator);
-        Ok(self.circuit.add(NodeSpec { operator, inputs, facts: Facts::default(), identity, every_tick: uses_time }))
+        let (facts, every_tick, skips) = (Facts::default(), uses_time, false);
+        Ok(self.circuit.add(NodeSpec { operator, inputs, facts, identity, every_tick, skips }))
     }
 }
 
@@ -156,21 +158,24 @@ impl Cut<'_, '_> {
 
     /// A scan of a new slot, under the names of the plan that it stands for.
     fn slot(&mut self, plan: &LogicalPlan, node: NodeId) -> Result<LogicalPlan> {
-        let slot = Arc::new(Slot::new(plan.schema().as_arrow()));
-        let name = format!("input{}", self.slots.len());
-        let columns = plan
-            .schema()
-            .iter()
-            .enumerate()
-            .map(|(at, (qualifier, field))| {
-                let column = Expr::Column(Column::new(Some(name.clone()), format!("c{at}")));
-                column.alias_qualified(qualifier.cloned(), field.name())
-            })
-            .collect::<Vec<_>>();
-        let scan = LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(slot.clone()), None)?;
-        let plan = scan.project(columns)?.build()?;
+        let (slot, plan) = scan_of_slot(&format!("input{}", self.slots.len()), plan.schema())?;
         self.slots.push(slot);
         self.inputs.push(node);
         Ok(plan)
     }
+}
+
+/// A new slot, and a plan that scans it under the names of `schema`.
+///
+/// # Errors
+/// Never, short of a bug.
+pub fn scan_of_slot(name: &str, schema: &DFSchema) -> Result<(Arc<Slot>, LogicalPlan)> {
+    let slot = Arc::new(Slot::new(schema.as_arrow()));
+    let column = |(at, (qualifier, field)): (usize, (Option<&TableReference>, &Arc<Field>))| {
+        let column = Expr::Column(Column::new(Some(name), format!("c{at}")));
+        column.alias_qualified(qualifier.cloned(), field.name())
+    };
+    let columns: Vec<Expr> = schema.iter().enumerate().map(column).collect();
+    let scan = LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(slot.clone()), None)?;
+    Ok((slot, scan.project(columns)?.build()?))
 }

@@ -17,6 +17,7 @@ struct Step {
 
 impl Lowering<'_> {
     pub(super) fn recursion(&mut self, plan: &RecursiveQuery) -> Result<Option<NodeId>> {
+        self.refuse_to_skip("WITH RECURSIVE", "a row that fails in one round is missing from all that follow")?;
         let RecursiveQuery { name, static_term, recursive_term, is_distinct, .. } = plan;
         match work_tables(recursive_term, name)? {
             1 => {}
@@ -68,7 +69,8 @@ impl Lowering<'_> {
         for (at, (input, facts)) in inputs.iter().zip(facts).enumerate() {
             circuit.input(at as u32 + 1, nullable(&input_schema(input)), facts.clone());
         }
-        let mut lowering = Lowering { circuit: &mut circuit, session: self.session, nodes: self.nodes, recomputes: 0 };
+        let (session, nodes, on_error) = (self.session, self.nodes, self.on_error);
+        let mut lowering = Lowering { circuit: &mut circuit, session, nodes, recomputes: 0, on_error };
         let root = lowering.plan(step)?;
         let recomputes = lowering.recomputes > 0;
         let types = |schema: &SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();

@@ -5,6 +5,7 @@ use datafusion::logical_expr::{EmptyRelation, LogicalPlan, TableScan, Unnest as 
 use datafusion::physical_plan::unnest::ListUnnest;
 
 use super::recompute::has_subquery;
+use super::skip::may_fail;
 use super::{Lowering, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
@@ -24,6 +25,9 @@ impl Lowering<'_> {
             if dependence(expr)? == Dependence::Time || has_subquery(expr) {
                 return Ok(None);
             }
+        }
+        if values.values.iter().flatten().any(may_fail) {
+            self.refuse_to_skip("VALUES with an expression that may fail", "a constant fails for good")?;
         }
         let row = |row: &Vec<datafusion::logical_expr::Expr>| {
             format!("({})", row.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))

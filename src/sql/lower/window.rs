@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_planner::create_window_expr;
 
 use super::recompute::has_subquery;
-use super::{Lowering, output};
+use super::{Lowering, may_fail, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::ordered::Order;
@@ -115,6 +115,9 @@ impl Lowering<'_> {
         let fields: Vec<SortField> = types.chain(computed_types).map(SortField::new).collect();
         if !RowConverter::supports_fields(&fields) {
             return Ok(None);
+        }
+        if exprs.iter().any(may_fail) {
+            self.refuse_to_skip("a window function over an expression that is used twice", "it is ordered after it")?;
         }
         let mut node = self.plan(base)?;
         if !exprs.is_empty() {
