@@ -153,6 +153,7 @@ impl Core {
         let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
         let history = self.store.history(self.tick.offset);
         let mut started = false;
+        let mut skipped = Skipped::default();
         let mut filling = self.filling(&object.name);
         for (id, node) in circuit.inputs() {
             let mut feed = |delta: Delta| -> Result<()> {
@@ -163,7 +164,8 @@ impl Core {
                 let delta = circuit.narrowed(node, &delta)?;
                 let outputs = circuit.step(Outputs::from([(node, delta)]), tick);
                 outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))?;
-                filling.check(&mut circuit, &rows)
+                let moved = skipped.apply(circuit.take_skipped().values().flatten(), tick.offset);
+                filling.check(&mut circuit, rows.bytes() + skipped.bytes(), moved)
             };
             if let Some(table) = self.tables.get_mut(&id) {
                 for chunk in table.rows().snapshot()? {
@@ -189,8 +191,7 @@ impl Core {
             Some(Error::Limit(message)) => return Err(Error::Limit(format!("view `{}`: {message}", object.name))),
             Some(error) => return Err(error.clone()),
         }
-        filling.check_now(&circuit, &rows)?;
-        let mut skipped = Skipped::default();
+        filling.check_now(&circuit, rows.bytes() + skipped.bytes())?;
         skipped.apply(circuit.take_skipped().values().flatten(), tick.offset);
         if !skipped.is_empty() {
             let traced = self.trace(catalog, &[object], filling, cancel)?;

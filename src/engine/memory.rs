@@ -222,21 +222,22 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// Looks at the view's state after a step, if enough has changed since the last time.
+    /// Looks at the view's state after a step, if enough has changed since the last time. Beside the circuit it comes to
+    /// `bytes`, of which the step has changed `moved`.
     ///
     /// # Errors
     /// [`Error::Limit`] when it does not fit.
-    pub fn check(&mut self, circuit: &mut Circuit, rows: &RowSet) -> Result<()> {
-        self.moved += circuit.take_moved();
-        if self.moved < self.pace { Ok(()) } else { self.check_now(circuit, rows) }
+    pub fn check(&mut self, circuit: &mut Circuit, bytes: usize, moved: usize) -> Result<()> {
+        self.moved += circuit.take_moved() + moved;
+        if self.moved < self.pace { Ok(()) } else { self.check_now(circuit, bytes) }
     }
 
     /// The same, whatever has changed.
     ///
     /// # Errors
     /// As [`Filling::check`].
-    pub fn check_now(&mut self, circuit: &Circuit, rows: &RowSet) -> Result<()> {
-        let bytes = circuit.state_bytes() + rows.bytes();
+    pub fn check_now(&mut self, circuit: &Circuit, bytes: usize) -> Result<()> {
+        let bytes = circuit.state_bytes() + bytes;
         (self.moved, self.pace) = (0, pace(&self.budget, self.kept + bytes));
         if self.kept + bytes <= self.budget.kept_max() {
             return Ok(());

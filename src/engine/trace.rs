@@ -19,7 +19,6 @@ use super::skipped::Skipped;
 use super::snapshot::Rows;
 use super::system::errors_schema;
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
-use crate::delta::rows::RowSet;
 use crate::error::{Error, Result};
 use crate::sql::lower::nullable;
 
@@ -52,7 +51,6 @@ impl Core {
         let inputs = ids.into_iter().map(|id| (id, nullable(&stream_schema(catalog, id))));
         let commits = self.store.history(self.tick.offset).commits(inputs);
         let mut failures: BTreeMap<u32, Skipped> = traced.iter().map(|(id, _)| (*id, Skipped::default())).collect();
-        let no_rows = RowSet::new(views[0].schema.clone(), None, false)?;
         let first = std::iter::once(Ok((0, Vec::new())));
         for commit in first.chain(commits) {
             if cancel.is_cancelled() {
@@ -65,11 +63,12 @@ impl Core {
             }
             circuit.step(inputs, &Tick { offset, ..self.tick });
             let skipped = circuit.take_skipped();
+            let mut moved = 0;
             for (id, own) in traced.iter().filter(|_| !skipped.is_empty()) {
                 let changes = skipped.iter().filter(|(node, _)| own.contains(node)).flat_map(|(_, changes)| changes);
-                failures.get_mut(id).expect("of each view that is traced").apply(changes, offset);
+                moved += failures.get_mut(id).expect("of each view that is traced").apply(changes, offset);
             }
-            filling.check(&mut circuit, &no_rows)?;
+            filling.check(&mut circuit, failures.values().map(Skipped::bytes).sum(), moved)?;
         }
         Ok(failures)
     }
@@ -129,7 +128,7 @@ impl Core {
 pub fn same(filled: &Skipped, traced: &BTreeMap<u32, Skipped>, id: u32) -> Result<Skipped> {
     match traced.get(&id).filter(|traced| traced.stands_like(filled)) {
         Some(traced) => Ok(traced.clone()),
-        None => Err(Error::Internal("commit by commit a view has other failures than in large steps".into())),
+        None => Err(Error::Internal("commit by commit a view has other failures than in large steps".to_string())),
     }
 }
 

@@ -91,7 +91,7 @@ impl Apart {
             Err(error) if is_fatal(&error) => Err(error.into()),
             Err(error) if length == 1 => {
                 let error: Error = error.into();
-                let message = format!("{error}, on the row {}", show_row(&delta.batch, start));
+                let message = format!("{error}, on the row {}", show_row_by_name(&delta.batch, start));
                 self.errors.push(RowError { message, weight: delta.weights.get(start) });
                 Ok(())
             }
@@ -108,23 +108,32 @@ const MADE_COLUMN: &str = "__common_expr_";
 
 /// A row as `(column = value, ...)`, cut when it is long.
 pub fn show_row(batch: &RecordBatch, row: usize) -> String {
+    shown(values(batch, row))
+}
+
+/// The same in the order of the columns' names: the planner does not put the columns of a row in one order every time, and
+/// equal failures have equal texts.
+fn show_row_by_name(batch: &RecordBatch, row: usize) -> String {
+    let mut values = values(batch, row);
+    values.sort_unstable();
+    shown(values)
+}
+
+/// The columns of a row and their values.
+fn values(batch: &RecordBatch, row: usize) -> Vec<(String, String)> {
     let options = FormatOptions::new().with_null("NULL");
-    let mut text = String::from("(");
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if field.name().starts_with(MADE_COLUMN) {
-            continue;
-        }
-        if text.len() > 1 {
-            text.push_str(", ");
-        }
-        let value = match ArrayFormatter::try_new(column.as_ref(), &options) {
-            Ok(formatter) => formatter.value(row).to_string(),
-            Err(_) => "?".into(),
-        };
-        text.push_str(field.name());
-        text.push_str(" = ");
-        text.push_str(&value);
-    }
+    let value = |column: &ArrayRef| match ArrayFormatter::try_new(column.as_ref(), &options) {
+        Ok(formatter) => formatter.value(row).to_string(),
+        Err(_) => "?".into(),
+    };
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).filter(|(of, _)| !of.name().starts_with(MADE_COLUMN));
+    columns.map(|(field, column)| (field.name().clone(), value(column))).collect()
+}
+
+fn shown(values: Vec<(String, String)>) -> String {
+    let values: Vec<String> = values.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let mut text = format!("({}", values.join(", "));
     if let Some((cut, _)) = text.char_indices().nth(ROW_CHARS_MAX) {
         text.truncate(cut);
         text.push_str("...");

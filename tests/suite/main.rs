@@ -12,6 +12,7 @@ mod docs;
 mod embed_alter;
 mod embed_async;
 mod embed_changes;
+mod embed_errors;
 mod embed_functions;
 mod embed_memory;
 mod embed_prepared;

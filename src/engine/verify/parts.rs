@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Window};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Projection, Window};
 
 use super::skip::{Skipping, columns_of};
 use crate::error::{Error, Result};
@@ -32,46 +32,53 @@ impl Skipping<'_> {
     }
 
     pub(super) fn window(&mut self, window: &Window) -> Result<LogicalPlan> {
-        let inner: Vec<Expr> = window.window_expr.iter().flat_map(arguments).collect();
-        let (order, below) = match TotalOrder::of(&window.input) {
-            Some(order) => (order.order().to_vec(), self.plan(order.input())?),
-            // The projection above the order has nothing that may fail.
-            None => {
-                let LogicalPlan::Projection(projection) = window.input.as_ref() else {
-                    return Err(Error::Internal("a window over rows without an order leaves out no rows".into()));
-                };
-                let Some(order) = TotalOrder::of(&projection.input).filter(|_| !inner.iter().any(may_fail)) else {
-                    return Err(Error::Internal("a window over a projection leaves out no rows".into()));
-                };
-                let below = self.plan(order.input())?;
-                let keys = partition(window);
-                let node = |input: LogicalPlan| -> Result<LogicalPlan> {
-                    let ordered = order.over(input);
-                    let shown = window.input.with_new_exprs(projection.expr.clone(), vec![ordered])?;
-                    let node = Window::try_new(window.window_expr.clone(), Arc::new(shown))?;
-                    Ok(LogicalPlan::Window(node))
-                };
-                let keys = keys.into_iter().map(|key| beneath(key, projection)).collect::<Result<Vec<_>>>()?;
-                return self.by_parts(below, &keys, &node);
-            }
+        // A projection above the order has nothing that may fail.
+        let shown = match window.input.as_ref() {
+            LogicalPlan::Projection(projection) => Some(projection),
+            _ => None,
         };
-        let width = window.input.schema().fields().len();
-        let mut all: Vec<Expr> = order.iter().map(|sort| sort.expr.clone()).collect();
-        all.extend(inner);
-        let (input, over) = self.with_columns(below, &all)?;
-        let order: Vec<_> = order.iter().zip(&over).map(|(sort, key)| sort.with_expr(key.clone())).collect();
-        let replaced = |expr: &Expr| replace(expr, &all, &over);
-        let calls = window.window_expr.iter().map(replaced).collect::<Result<Vec<_>>>()?;
-        let calls: Vec<Expr> = calls.into_iter().map(|call| call.unalias().alias(self.name())).collect();
-        let keys = partition(window).iter().map(replaced).collect::<Result<Vec<_>>>()?;
-        let made = input.schema().fields().len() - width;
+        let Some(order) = TotalOrder::of(shown.map_or(&window.input, |projection| &projection.input)) else {
+            return Err(Error::Internal("a window over rows without an order leaves out no rows".into()));
+        };
+        let below = |expr: &Expr| shown.map_or_else(|| Ok(expr.clone()), |projection| beneath(expr, projection));
+        let input = self.plan(order.input())?;
+        let inner: Vec<Expr> = window.window_expr.iter().flat_map(arguments).collect();
+        let mut all: Vec<Expr> = order.order().iter().map(|sort| sort.expr.clone()).collect();
+        for expr in &inner {
+            all.push(below(expr)?);
+        }
+        let (input, over) = self.with_columns_unlisted(input, &all)?;
+        let (keys, over) = over.split_at(order.order().len());
+        let order: Vec<_> = order.order().iter().zip(keys).map(|(sort, key)| sort.with_expr(key.clone())).collect();
+        // What could be left as it is, is an expression over the columns that the window sees.
+        let over = inner.iter().zip(over).map(|(expr, over)| if may_fail(expr) { over.clone() } else { expr.clone() });
+        let over: Vec<Expr> = over.collect();
+        let calls = window.window_expr.iter().map(|call| replace(call, &inner, &over));
+        let calls = calls.map(|call| Ok(call?.unalias().alias(self.name()))).collect::<Result<Vec<_>>>()?;
+        let made: Vec<Expr> = over.iter().filter(|expr| !inner.contains(expr)).cloned().collect();
+        let columns: Vec<Expr> = match shown {
+            Some(projection) => projection.expr.clone(),
+            None => columns_of(window.input.schema()),
+        };
+        let width = columns.len();
+        let mut columns = columns;
+        made.into_iter().for_each(|column| {
+            if !columns.contains(&column) {
+                columns.push(column)
+            }
+        });
+        let made = columns.len() - width;
+        let partition = partition(window);
+        let parts = partition.iter().map(|key| replace(key, &inner, &over)).collect::<Result<Vec<_>>>()?;
+        let parts = parts.iter().map(below).collect::<Result<Vec<_>>>()?;
         let node = |input: LogicalPlan| -> Result<LogicalPlan> {
             let ordered = TotalOrder::plan(input, order.clone());
-            let node = LogicalPlan::Window(Window::try_new(calls.clone(), Arc::new(ordered))?);
+            let seen = LogicalPlanBuilder::from(ordered).project(columns.clone())?.build()?;
+            let node = LogicalPlan::Window(Window::try_new(calls.clone(), Arc::new(seen))?);
             // The columns that were made for the functions stand between the rows' own and theirs.
             named_as(node, |at| if at < width { at } else { at + made }, &window.schema)
         };
-        self.by_parts(input, &keys, &node)
+        self.by_parts(input, &parts, &node)
     }
 }
 
@@ -106,17 +113,17 @@ fn partition(window: &Window) -> Vec<Expr> {
 /// An expression with others in the place of its parts.
 fn replace(expr: &Expr, parts: &[Expr], by: &[Expr]) -> Result<Expr> {
     let replaced = expr.clone().transform_down(|e| match parts.iter().position(|part| *part == e) {
-        Some(at) => Ok(Transformed::new(by[at].clone(), true, datafusion::common::tree_node::TreeNodeRecursion::Jump)),
+        Some(at) => Ok(Transformed::new(by[at].clone(), true, TreeNodeRecursion::Jump)),
         None => Ok(Transformed::no(e)),
     })?;
     Ok(replaced.data)
 }
 
 /// An expression over a projection's columns as one over the columns below it.
-fn beneath(expr: Expr, projection: &datafusion::logical_expr::Projection) -> Result<Expr> {
+fn beneath(expr: &Expr, projection: &Projection) -> Result<Expr> {
     let columns = columns_of(&projection.schema);
     let below: Vec<Expr> = projection.expr.iter().map(|expr| expr.clone().unalias()).collect();
-    replace(&expr, &columns, &below)
+    replace(expr, &columns, &below)
 }
 
 /// The plan with its column `place(n)` as the column `n` of `schema`.

@@ -138,10 +138,8 @@ impl<'a> Skipping<'a> {
         let joined = Join::try_new(left.into(), right.into(), on, within, of.0, of.1, of.2, of.3)?;
         let mut plan = LogicalPlan::Join(joined);
         if let Some(filter) = after {
-            let known = std::mem::take(&mut self.failures);
-            plan = self.filtered(plan, filter)?;
-            // The operator names the columns of a pair that its condition uses.
-            self.more_failed |= !std::mem::replace(&mut self.failures, known).is_empty();
+            let (input, holds) = self.with_columns_unlisted(plan, std::slice::from_ref(filter))?;
+            plan = LogicalPlanBuilder::from(input).filter(holds[0].clone())?.build()?;
         }
         Ok(LogicalPlanBuilder::from(plan).project(columns_of(&join.schema))?.build()?)
     }
@@ -205,6 +203,18 @@ impl<'a> Skipping<'a> {
         });
         let over = over.collect();
         Ok((self.table(rows, &schema)?, over))
+    }
+
+    /// The same where the operator shows other columns of a row that fails, so that the failures cannot be compared.
+    pub(super) fn with_columns_unlisted(
+        &mut self,
+        input: LogicalPlan,
+        exprs: &[Expr],
+    ) -> Result<(LogicalPlan, Vec<Expr>)> {
+        let known = std::mem::take(&mut self.failures);
+        let found = self.with_columns(input, exprs);
+        self.more_failed |= !std::mem::replace(&mut self.failures, known).is_empty();
+        found
     }
 
     /// A name that nothing else has.

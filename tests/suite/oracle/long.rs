@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::case::Size;
-use super::run::Tally;
+use super::tally::Tally;
 use super::{STACK_BYTES, one};
 
 /// Views that are made when nothing else is asked for.

@@ -24,7 +24,9 @@ mod reference;
 mod regressions;
 mod relational;
 mod run;
+mod skip;
 mod stock;
+mod tally;
 mod value;
 mod windows;
 
@@ -32,7 +34,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use case::{Case, Size};
-use run::{Tally, Way, run};
+use run::{Way, run};
+use tally::Tally;
 
 /// Cases of each test when nothing else is asked for.
 const CASES: u64 = 20;
