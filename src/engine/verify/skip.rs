@@ -244,7 +244,8 @@ impl<'a> Skipping<'a> {
         let whole = node(self.table(rows.clone(), &schema)?)?;
         let output = whole.schema().clone();
         let found = match self.run(&whole) {
-            Err(Error::Input(_)) => {
+            // A function that the batch engine cannot evaluate over some frames fails there in the view, too.
+            Err(Error::Input(_) | Error::Unsupported(_)) => {
                 self.more_failed = true;
                 let columns = keys.iter().map(|key| {
                     let key = physical(key, &schema)?;
@@ -269,8 +270,8 @@ impl<'a> Skipping<'a> {
         let rows = take_record_batch(&of.rows, &UInt32Array::from_iter_values(wanted))?;
         let plan = (of.node)(self.table(rows, of.schema)?)?;
         match self.run(&plan) {
-            Err(Error::Input(_)) if range.len() <= 1 => Ok(()),
-            Err(Error::Input(_)) => {
+            Err(Error::Input(_) | Error::Unsupported(_)) if range.len() <= 1 => Ok(()),
+            Err(Error::Input(_) | Error::Unsupported(_)) => {
                 let middle = range.start + range.len() as u32 / 2;
                 self.part(of, range.start..middle, found)?;
                 self.part(of, middle..range.end, found)
