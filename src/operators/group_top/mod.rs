@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All rows are kept in order, those of a group side by side. Where rows are not numbered in the output and peers are told
-//! apart, the end of each group's top is known, and moves ([`border`]). Else, after a change of a group, its first rows are
+//! apart, the end of each group's top is known, and moves (`border`). Else, after a change of a group, its first rows are
 //! read before and after, and what differs is put out: at most the k rows and their ties, however large the group is. Rows
 //! that are only ever added can let go what is behind the last of them.
 
