@@ -117,7 +117,10 @@ impl Lowering<'_> {
             return Ok(None);
         }
         if exprs.iter().any(may_fail) {
-            self.refuse_to_skip("a window function over an expression that is used twice", "it is ordered after it")?;
+            self.refuse_to_skip(
+                "a window function beside an expression that may fail and is used more than once",
+                "it is computed for the rows' order and for the function at once",
+            )?;
         }
         let mut node = self.plan(base)?;
         if !exprs.is_empty() {
