@@ -61,6 +61,8 @@ enum Place {
 
 /// The input of a node, joined with what the subqueries of the node need.
 struct Input {
+    /// The input as it was: no join takes a row from it or adds one.
+    before: LogicalPlan,
     plan: LogicalPlan,
     /// The subqueries that were asked for a row, and the columns that tell.
     marks: Vec<(LogicalPlan, Expr)>,
@@ -68,7 +70,15 @@ struct Input {
 
 impl Input {
     fn new(plan: LogicalPlan) -> Self {
-        Input { plan, marks: Vec::new() }
+        Input { before: plan.clone(), plan, marks: Vec::new() }
+    }
+
+    /// The plan that has all the outer columns of a subquery, with as few joins in it as can be: it is copied into the
+    /// subquery's own plan, and would double there with each subquery beside it.
+    fn with_columns(&self, columns: &[Column]) -> &LogicalPlan {
+        let has = |column: &&Column| self.plan.schema().has_column(column);
+        let enough = columns.iter().filter(has).all(|column| self.before.schema().has_column(column));
+        if enough { &self.before } else { &self.plan }
     }
 
     fn join(&mut self, right: LogicalPlan, kind: JoinType, condition: Vec<Expr>) -> Result<()> {
@@ -215,7 +225,7 @@ impl Rewrite {
         let alias = self.names.next("mark");
         let asked = match as_join(&plan, &alias)? {
             Some(asked) => asked,
-            None => match self.carried(&plan, &input.plan)? {
+            None => match self.carried(&plan, input.with_columns(&outer_columns(&plan)?))? {
                 Some((carried, outer, types)) => {
                     let keys = carried.keys.iter().enumerate();
                     let keys = keys.map(|(at, key)| Expr::Column(key.clone()).alias(format!("key {at}")));
@@ -245,7 +255,7 @@ impl Rewrite {
         }
         let alias = self.names.next("scalar");
         let value = Expr::Column(plan.schema().columns().swap_remove(0));
-        let (right, condition) = match self.carried(&plan, &input.plan)? {
+        let (right, condition) = match self.carried(&plan, input.with_columns(&outer_columns(&plan)?))? {
             None => {
                 let single = match has_one_row(&plan) {
                     true => plan,
