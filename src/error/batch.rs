@@ -53,7 +53,13 @@ impl From<DataFusionError> for Error {
             | DataFusionError::Configuration(message) => said(&message),
             DataFusionError::SchemaError(inner, _) => schema_error(&inner),
             DataFusionError::SQL(inner, _) => parser_error(&inner),
-            DataFusionError::Internal(message) => Error::Internal(message),
+            DataFusionError::Internal(message) => {
+                match INPUT.iter().find_map(|theirs| Some((theirs, message.split_once(theirs)?))) {
+                    Some((theirs, (_, rest))) if theirs.ends_with(": ") => said(rest),
+                    Some((theirs, (_, rest))) => said(&format!("{theirs}{rest}")),
+                    None => Error::Internal(message),
+                }
+            }
             other => said(&other.strip_backtrace()),
         };
         translated.with_place(place)
@@ -83,6 +89,9 @@ fn shared(error: &DataFusionError) -> Error {
         other => said(&other.strip_backtrace()),
     }
 }
+
+/// How errors of the batch engine begin that it calls internal and that are the statement's.
+const INPUT: [&str; 2] = ["failed to call 'regex_match_dyn_scalar' Compute error: ", "Failed to coerce types "];
 
 fn place_of(error: &DataFusionError) -> Option<Place> {
     let span = error.diagnostic()?.span?;

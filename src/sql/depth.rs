@@ -165,7 +165,8 @@ impl Scan {
             }
             "END" => self.close(|level| level.case),
             "ON" | "BY" => self.top().tight = 0,
-            "NOT" | "IS" | "IN" | "LIKE" | "ILIKE" | "SIMILAR" | "BETWEEN" | "COLLATE" | "AT" | "DIV" | "MOD" => {
+            "NOT" | "IS" | "IN" | "LIKE" | "ILIKE" | "SIMILAR" | "BETWEEN" | "COLLATE" | "AT" | "DIV" | "MOD"
+            | "INTERVAL" | "PRIOR" | "CONNECT_BY_ROOT" => {
                 self.top().tight += 1;
             }
             _ => {}
@@ -209,7 +210,7 @@ mod tests {
             let text = format!("SELECT 1{}", chain.repeat(2_000));
             assert!(matches!(depth(&text), Err(Error::Limit(_))), "{chain}");
         }
-        for tower in ["(", "f(", "[", "CASE WHEN ", "NOT ", "- ", "ARRAY<", "(SELECT * FROM "] {
+        for tower in ["(", "f(", "[", "CASE WHEN ", "NOT ", "- ", "ARRAY<", "(SELECT * FROM ", "INTERVAL "] {
             let text = format!("SELECT {}", tower.repeat(2_000));
             assert!(matches!(depth(&text), Err(Error::Limit(_))), "{tower}");
         }

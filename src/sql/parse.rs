@@ -17,11 +17,11 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use self::change::{is_change, take_insert_alias};
+use super::dialect::{MillstreamDialect, read_as_postgres};
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
 use super::statement::{Explain, Show, Statement};
 use crate::error::{Error, Place, Result};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 /// Bytes of one statement's text.
 pub const STATEMENT_BYTES_MAX: usize = 16 << 20;
@@ -41,7 +41,7 @@ pub fn parse(text: &str) -> Result<Statement> {
             text.len()
         )));
     }
-    let dialect = GenericDialect;
+    let dialect = MillstreamDialect;
     let (parser, insert_alias) = df_parser(text, &dialect)?;
     let mut parser = StatementParser { text, parser, insert_alias };
     let statement = parser.statement().map_err(|e| suggest(e, text))?;
@@ -77,19 +77,14 @@ pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
 /// # Errors
 /// When the text is not one expression.
 pub fn parse_expression(text: &str) -> Result<ast::Expr> {
-    let dialect = GenericDialect;
+    let dialect = MillstreamDialect;
     Ok(df_parser(text, &dialect)?.0.parser.parse_expr()?)
 }
 
 /// A parser of the text, and what `INSERT INTO t AS name` calls its table, which the dialect does not read.
-fn df_parser<'a>(text: &str, dialect: &'a GenericDialect) -> Result<(DFParser<'a>, Option<ast::Ident>)> {
-    let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
-    for token in &mut tokens {
-        // The dialect takes the operator for the place of a parameter.
-        if token.token == Token::Placeholder("?".into()) {
-            token.token = Token::Question;
-        }
-    }
+fn df_parser<'a>(text: &str, dialect: &'a MillstreamDialect) -> Result<(DFParser<'a>, Option<ast::Ident>)> {
+    let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
+    let mut tokens = read_as_postgres(tokens);
     let alias = take_insert_alias(&mut tokens);
     let parser = DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?;
     Ok((parser, alias))

@@ -1,5 +1,6 @@
 //! Clauses that the batch engine reads past without a word, refused: an answer must not leave out what was asked.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SetExpr, TableFactor, Visit, Visitor};
@@ -18,7 +19,13 @@ pub fn refuse_ignored(statement: &impl Visit) -> Result<()> {
     refuse_expansion(statement)?;
     match statement.visit(&mut Ignored) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(clause) => Err(Error::unsupported(format!("`{clause}` is not supported"))),
+        ControlFlow::Break(clause) => {
+            let error = Error::unsupported(format!("`{clause}` is not supported"));
+            Err(match clause {
+                "INTO" => error.with_hint("CREATE TABLE, then INSERT INTO ... SELECT"),
+                _ => error,
+            })
+        }
     }
 }
 
@@ -92,14 +99,21 @@ fn is_subquery(expr: &Expr) -> bool {
 /// Ways of grouping of one GROUP BY: CUBE doubles them with each column.
 pub const GROUPING_SETS_MAX: usize = 4_096;
 
+/// Columns of the grouping sets of one GROUP BY: the batch engine numbers sets by a bit for each.
+pub const GROUPING_COLUMNS_MAX: usize = 64;
+
 /// Refuses more relations beside each other in FROM than there may be joins (a comma is a join too), and more grouping
 /// sets than there may be.
 ///
 /// # Errors
-/// [`Error::Limit`] past [`JOINS_MAX`] and [`GROUPING_SETS_MAX`].
+/// [`Error::Limit`] past [`JOINS_MAX`], [`GROUPING_SETS_MAX`] and [`GROUPING_COLUMNS_MAX`].
 fn refuse_wide_selects(statement: &impl Visit) -> Result<()> {
     let ControlFlow::Break(what) = statement.visit(&mut Wide { joins: 0 }) else { return Ok(()) };
-    let limit = if what == "joins" { JOINS_MAX } else { GROUPING_SETS_MAX };
+    let limit = match what {
+        "joins" => JOINS_MAX,
+        "grouping sets" => GROUPING_SETS_MAX,
+        _ => GROUPING_COLUMNS_MAX,
+    };
     Err(Error::Limit(format!("the statement has more {what} than the limit of {limit}")))
 }
 
@@ -112,9 +126,11 @@ impl Visitor for Wide {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<&'static str> {
         self.joins += select.from.len().saturating_sub(1);
-        match (self.joins > JOINS_MAX, grouping_sets(&select.group_by) > GROUPING_SETS_MAX) {
-            (true, _) => ControlFlow::Break("joins"),
-            (_, true) => ControlFlow::Break("grouping sets"),
+        let (sets, columns) = (grouping_sets(&select.group_by), columns_of_sets(&select.group_by));
+        match (self.joins > JOINS_MAX, sets > GROUPING_SETS_MAX, columns > GROUPING_COLUMNS_MAX) {
+            (true, ..) => ControlFlow::Break("joins"),
+            (_, true, _) => ControlFlow::Break("grouping sets"),
+            (.., true) => ControlFlow::Break("columns in grouping sets"),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -130,6 +146,16 @@ fn grouping_sets(group_by: &GroupByExpr) -> usize {
         _ => 1,
     });
     sets.fold(1, usize::saturating_mul)
+}
+
+/// How many different columns the sets of a GROUP BY have, if it has sets.
+fn columns_of_sets(group_by: &GroupByExpr) -> usize {
+    let GroupByExpr::Expressions(parts, _) = group_by else { return 0 };
+    let sets = parts.iter().filter_map(|part| match part {
+        Expr::Cube(sets) | Expr::Rollup(sets) | Expr::GroupingSets(sets) => Some(sets),
+        _ => None,
+    });
+    sets.flatten().flatten().collect::<HashSet<_>>().len()
 }
 
 /// Whether a query is VALUES with a subquery among them, which the batch engine plans and then cannot run.
@@ -182,5 +208,11 @@ mod tests {
             |count: usize| format!("SELECT 1 FROM t GROUP BY CUBE ({}), ROLLUP (c)", vec!["a"; count].join(", "));
         assert!(parse(&cube(11)).is_ok());
         assert!(matches!(parse(&cube(12)), Err(Error::Limit(_))));
+        let sets = |count: usize| {
+            let columns: Vec<String> = (0..count).map(|at| format!("c{at}")).collect();
+            format!("SELECT 1 FROM t GROUP BY ROLLUP ({}, c0)", columns.join(", "))
+        };
+        assert!(parse(&sets(64)).is_ok());
+        assert!(matches!(parse(&sets(65)), Err(Error::Limit(_))));
     }
 }

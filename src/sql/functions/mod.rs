@@ -48,13 +48,17 @@ macro_rules! without_order {
     };
 }
 
+mod bounded;
+mod calendar;
 mod corrected;
 mod exact;
 mod extreme;
 mod float;
 mod moments;
 mod nested;
+mod patterns;
 mod sorted;
+mod text;
 
 use std::sync::Arc;
 
@@ -64,6 +68,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use crate::error::Result;
 use crate::operators::moments::Statistic;
+use bounded::{Bounded, Growth};
 use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
 use moments::ExactStatistic;
@@ -90,6 +95,19 @@ const CORRECTED: [&str; 3] = ["array_agg", "string_agg", "bit_xor"];
 
 /// Functions that look below a NULL.
 const CLEARED: [&str; 2] = ["array_append", "array_prepend"];
+
+/// Functions whose values may be far longer than their arguments.
+const BOUNDED: [(&str, Growth); 9] = [
+    ("repeat", Growth::Times),
+    ("array_repeat", Growth::Times),
+    ("lpad", Growth::Characters),
+    ("rpad", Growth::Characters),
+    ("array_resize", Growth::Elements),
+    ("concat", Growth::Sum),
+    ("concat_ws", Growth::Sum),
+    ("replace", Growth::Replaced),
+    ("regexp_replace", Growth::ReplacedPattern),
+];
 
 /// Puts Millstream's functions in the place of the batch engine's.
 ///
@@ -119,6 +137,13 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     for name in CLEARED {
         let inner = state.udf(name)?;
         state.register_udf(Arc::new(ScalarUDF::from(Cleared::new(inner))))?;
+    }
+    for (name, growth) in BOUNDED {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::from(Bounded::new(inner, growth))))?;
+    }
+    for function in [text::all(), patterns::all(), calendar::all()].concat() {
+        state.register_udf(Arc::new(function))?;
     }
     Ok(state)
 }

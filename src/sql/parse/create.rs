@@ -37,8 +37,15 @@ impl StatementParser<'_> {
                 let error = Error::unsupported("CREATE TEMPORARY: what there is, is in the log");
                 Err(error.with_hint("a database in memory is gone with its process").with_place(Some(place)))
             }
-            ("SOURCE", _) => {
-                Err(Error::unsupported("CREATE SOURCE is spelled CREATE STREAM here").with_place(Some(place)))
+            ("SOURCE" | "SINK", _) => {
+                let (error, hint) = match kind.as_str() {
+                    "SOURCE" => (
+                        "CREATE SOURCE is spelled CREATE STREAM here",
+                        "CREATE STREAM name (columns) WITH (connector = 'file', path = '...', format = 'csv')",
+                    ),
+                    _ => ("there is no CREATE SINK", "COPY name TO 'file' writes rows; SUBSCRIBE name gives changes"),
+                };
+                Err(Error::unsupported(error).with_hint(hint).with_place(Some(place)))
             }
             _ => {
                 let found = self.parser.parser.peek_token();
@@ -55,6 +62,12 @@ impl StatementParser<'_> {
     fn create_relation(&mut self, is_stream: bool) -> Result<CreateRelation> {
         let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
         let name = self.name()?;
+        if self.peek_word(0) == "AS" {
+            let error = Error::unsupported("CREATE TABLE ... AS").with_place(Some(self.place()));
+            return Err(error.with_hint(
+                "CREATE TABLE with its columns, then INSERT INTO ... SELECT; CREATE MATERIALIZED VIEW keeps a query's rows",
+            ));
+        }
         let mut constraints = Vec::new();
         let columns = if self.parser.parser.consume_token(&Token::LParen) {
             let mut columns = Vec::new();

@@ -13,6 +13,7 @@ pub(super) fn typed(value: &Expr, data_type: &DataType) -> Result<Option<Expr>> 
     match (text(value), data_type) {
         (Some(text), DataType::Bytea) => bytes(text),
         (Some(text), DataType::Array(ArrayElemTypeDef::SquareBracket(..))) => array(text),
+        (Some(text), data_type) => Ok(moment(text, data_type).map(string)),
         _ => Ok(None),
     }
 }
@@ -33,12 +34,28 @@ pub fn read_as(value: &mut Expr, data_type: &arrow::datatypes::DataType) -> Resu
     let read = match (text(value), data_type) {
         (Some(text), arrow::datatypes::DataType::Binary) => bytes(text)?,
         (Some(text), arrow::datatypes::DataType::List(_)) => array(text)?,
+        (Some(text), arrow::datatypes::DataType::Timestamp(..)) => with_seconds(text).map(string),
         _ => None,
     };
     if let Some(read) = read {
         *value = read;
     }
     Ok(())
+}
+
+/// A moment without seconds, as the batch engine reads it; nothing for texts that it reads as they are.
+pub(super) fn moment(text: &str, data_type: &DataType) -> Option<String> {
+    matches!(data_type, DataType::Timestamp(..) | DataType::Datetime(_)).then(|| with_seconds(text))?
+}
+
+/// `2024-02-29 12:00` with its seconds.
+fn with_seconds(text: &str) -> Option<String> {
+    let (date, time) = text.split_once([' ', 'T'])?;
+    let minutes = time.get(..5)?.as_bytes();
+    let digits = [0, 1, 3, 4].iter().all(|at| minutes[*at].is_ascii_digit());
+    let rest = &time[5..];
+    let ends = digits && minutes[2] == b':' && !rest.starts_with(|c: char| c == ':' || c.is_ascii_digit());
+    ends.then(|| format!("{date} {}:00{rest}", &time[..5]))
 }
 
 /// `\x00ff`.

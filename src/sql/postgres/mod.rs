@@ -8,9 +8,13 @@
 //! (part).a                 part['a']
 //! ```
 //!
+//! `calls.rs` has the functions, `operators.rs` the operators, `literals.rs` texts that are values of other types.
+//!
 //! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
 
+mod calls;
 mod literals;
+mod operators;
 mod similar;
 mod template;
 
@@ -18,8 +22,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SelectItem, SetExpr,
-    TableAliasColumnDef, TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SetExpr, TableFactor,
+    TimezoneInfo, Value, VisitMut, VisitorMut,
 };
 
 pub use literals::read_as;
@@ -28,7 +32,9 @@ use super::types::characters_max;
 use crate::error::{Error, Result};
 
 /// Functions that the batch engine has under another name.
-const SYNONYMS: [(&str, &str); 12] = [
+const SYNONYMS: [(&str, &str); 18] = [
+    ("array_remove", "array_remove_all"),
+    ("array_replace", "array_replace_all"),
     ("array_upper", "array_length"),
     ("ceiling", "ceil"),
     ("every", "bool_and"),
@@ -36,9 +42,13 @@ const SYNONYMS: [(&str, &str); 12] = [
     ("json_array_length", "json_length"),
     ("json_extract_path", "json_get_json"),
     ("json_extract_path_text", "json_as_text"),
+    ("jsonb_array_elements", "json_array_elements"),
+    ("jsonb_array_elements_text", "json_array_elements_text"),
     ("jsonb_array_length", "json_length"),
     ("jsonb_extract_path", "json_get_json"),
     ("jsonb_extract_path_text", "json_as_text"),
+    ("jsonb_object_keys", "json_object_keys"),
+    ("jsonb_typeof", "json_typeof"),
     ("sign", "signum"),
     ("variance", "var"),
 ];
@@ -65,19 +75,12 @@ impl VisitorMut for Rewriter {
     type Break = Box<Error>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
-        each_select(&mut query.body, &mut |select| select.projection.iter_mut().for_each(spread_series));
+        each_select(&mut query.body, &mut |select| select.projection.iter_mut().for_each(calls::spread));
         flow(fetch(query))
     }
 
     fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<Self::Break> {
-        // The one column of a series goes by the name of its table.
-        if let TableFactor::Table { name, args: Some(_), alias: Some(alias), .. } = table
-            && is_series(name)
-            && alias.columns.is_empty()
-        {
-            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
-        }
-        ControlFlow::Continue(())
+        flow(calls::from_rows(table))
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
@@ -93,6 +96,13 @@ fn flow(result: Result<()>) -> ControlFlow<Box<Error>> {
 }
 
 fn rewrite_expr(expr: &mut Expr) -> Result<()> {
+    if let Expr::Like { any: true, pattern, .. } | Expr::ILike { any: true, pattern, .. } = expr {
+        let patterns = pattern.clone();
+        if let Some(any) = operators::like_any(&patterns, |pattern| one_like(expr.clone(), pattern)) {
+            *expr = any;
+        }
+        return Ok(());
+    }
     match expr {
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             let Some(escape) = escape_char.take() else { return Ok(()) };
@@ -108,6 +118,39 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
         Expr::BinaryOp { op: BinaryOperator::BitwiseXor, .. } => {
             return Err(Error::unsupported("`^` is a power in Postgres and an exclusive or of bits elsewhere")
                 .with_hint("write power(a, b), or (a | b) - (a & b)"));
+        }
+        Expr::BinaryOp { left, op, right } => {
+            if let Some(other) = operators::infix(left, op, right)? {
+                *expr = other;
+            }
+        }
+        Expr::UnaryOp { op, expr: operand } => {
+            if let Some(other) = operators::prefix(*op, operand) {
+                *expr = other;
+            }
+        }
+        Expr::Collate { expr: value, collation } => *expr = operators::collated(value, collation)?,
+        Expr::Extract { field, expr: from, .. } => {
+            if let Some(seconds) = calls::seconds(&field.to_string(), from) {
+                *expr = seconds;
+            }
+        }
+        Expr::Substring { expr: text, substring_from: Some(pattern), substring_for: None, .. }
+            if calls::is_text(pattern) =>
+        {
+            *expr = calls::first_group(*text.clone(), *pattern.clone());
+        }
+        Expr::Value(value) => {
+            if let Value::UnicodeStringLiteral(text) = &value.value {
+                value.value = Value::SingleQuotedString(text.clone());
+            }
+        }
+        Expr::TypedString(typed) => {
+            if let Some(text) =
+                typed.value.clone().into_string().and_then(|text| literals::moment(&text, &typed.data_type))
+            {
+                typed.value.value = Value::SingleQuotedString(text);
+            }
         }
         Expr::Cast { data_type, expr: value, .. } => {
             let length = characters_max(data_type);
@@ -150,15 +193,29 @@ fn fields_by_name(root: &Expr, chain: &mut [AccessExpr]) {
     }
 }
 
+/// LIKE with one pattern in the place of several.
+fn one_like(mut like: Expr, one: Expr) -> Expr {
+    if let Expr::Like { any, pattern, .. } | Expr::ILike { any, pattern, .. } = &mut like {
+        (*any, **pattern) = (false, one);
+    }
+    like
+}
+
 fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
     let Some(name) = name_of(&function.name) else { return Ok(None) };
-    if let Some(ours) = synonym(&name) {
-        function.name = ObjectName::from(vec![Ident::new(ours)]);
-        return Ok(None);
-    }
+    let name = match synonym(&name) {
+        Some(ours) => {
+            function.name = ObjectName::from(vec![Ident::new(ours)]);
+            ours.to_string()
+        }
+        None => name,
+    };
     let FunctionArguments::List(list) = &mut function.args else {
         return Ok((name == "localtimestamp").then(localtimestamp));
     };
+    if let Some(other) = calls::rewritten(&name, list)? {
+        return Ok(Some(other));
+    }
     let mut args = Vec::with_capacity(list.args.len());
     for arg in &mut list.args {
         let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg else { return Ok(None) };
@@ -209,14 +266,6 @@ fn fetch(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// A series in a SELECT list is a row for each value.
-fn spread_series(item: &mut SelectItem) {
-    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
-    if matches!(expr, Expr::Function(function) if is_series(&function.name)) {
-        *expr = call("unnest", vec![expr.clone()]);
-    }
-}
-
 fn each_select(body: &mut SetExpr, change: &mut dyn FnMut(&mut Select)) {
     match body {
         SetExpr::Select(select) => change(select),
@@ -226,10 +275,6 @@ fn each_select(body: &mut SetExpr, change: &mut dyn FnMut(&mut Select)) {
         }
         _ => {}
     }
-}
-
-fn is_series(name: &ObjectName) -> bool {
-    name_of(name).is_some_and(|name| name == "generate_series")
 }
 
 /// The name of a function that is not quoted or qualified, in lower case.

@@ -21,6 +21,7 @@ fn chains_and_towers_end_in_a_limit_or_an_answer() {
         format!("SELECT {}1{}", "abs(".repeat(many), ")".repeat(many)),
         format!("SELECT {}true", "NOT ".repeat(many)),
         format!("SELECT {}1", "- ".repeat(many)),
+        format!("SELECT {}'1' DAY", "INTERVAL ".repeat(many)),
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(many)),
         format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(many), " END".repeat(many)),
         format!("SELECT {}1{}", "[".repeat(many), "]".repeat(many)),

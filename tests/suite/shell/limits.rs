@@ -83,3 +83,63 @@ fn wide_and_nested_types_have_an_answer_or_a_limit() {
     ));
     assert!(run.code <= 1, "{}", run.err);
 }
+
+#[test]
+fn what_is_short_and_makes_much_ends_in_a_limit() {
+    let texts = [
+        "repeat(b, 2000000000)",
+        "lpad(b, 2000000000)",
+        "rpad('x', 2000000000, b)",
+        "replace(repeat('a', 60000), 'a', repeat(b, 60000))",
+        "concat(repeat(b, 35000000), repeat('y', 35000000))",
+    ];
+    for text in texts {
+        for query in
+            [format!("SELECT length({text}) AS n FROM s"), format!("SELECT length({text}) AS n FROM (SELECT 'z' AS b)")]
+        {
+            let run = feed(format!("{STREAM}{query}"));
+            assert!(run.err.contains("bytes and the limit is"), "{query}: {} {}", run.out, run.err);
+        }
+    }
+    for list in [
+        "array_repeat(a, 2000000000)",
+        "array_repeat(array_repeat(b, 100000), 100000)",
+        "array_resize([a], 2000000000)",
+    ] {
+        let run = feed(format!("{STREAM}SELECT cardinality({list}) AS n FROM s"));
+        assert!(run.err.contains("bytes and the limit is"), "{list}: {} {}", run.out, run.err);
+    }
+    // The limit is one of the value: a row that has it is the only one in error.
+    let script = format!(
+        "{STREAM}CREATE MATERIALIZED VIEW v AS SELECT length(repeat(b, a)) AS n FROM s; SELECT n FROM v;
+         INSERT INTO s VALUES (120000000, 'y', true); SELECT n FROM v"
+    );
+    let run = feed(script);
+    assert!(
+        run.out.starts_with("n\n1\n") && run.err.contains("repeat would make a value of 120000000 bytes"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn subqueries_beside_each_other_do_not_double() {
+    let beside = repeated(24, |i| format!(", (SELECT max(t.a) FROM s t WHERE t.a <= s.a + {i}) AS x{i}"));
+    for run in both(&format!("SELECT a{beside} FROM s")) {
+        assert!(run.ok().lines().count() > 1, "{}", run.out);
+    }
+    let exists = repeated(40, |i| format!(" AND EXISTS (SELECT 1 FROM s t WHERE t.a = s.a + {i} - {i})"));
+    for run in both(&format!("SELECT a FROM s WHERE c{exists}")) {
+        assert!(run.ok().lines().count() > 1, "{}", run.out);
+    }
+}
+
+#[test]
+fn expressions_of_regular_expressions_are_errors_of_the_statement() {
+    let script =
+        format!("{STREAM}SELECT a FROM s WHERE b ~ '(a{{1000}}){{1000}}'; SELECT 1 BETWEEN 1 AND 2 BETWEEN 1 AND 3");
+    let run = feed(script);
+    assert!(run.err.contains("did not compile") && !run.err.contains("internal"), "{}", run.err);
+    assert_eq!(feed("SELECT 'x' ~ '((((('").code, 1);
+    assert_eq!(feed("SELECT repeat('a', 50000) ~ '(a*)*b' AS x").ok(), "x\nfalse\n");
+}
