@@ -20,6 +20,9 @@ const DAY_NANOSECONDS: i64 = 86_400_000_000_000;
 const SECOND_NANOSECONDS: i64 = 1_000_000_000;
 const MONTH_DAYS: i32 = 30;
 
+/// Puts the parts of an interval in order.
+type Justify = fn(IntervalMonthDayNano) -> IntervalMonthDayNano;
+
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
     let wholes = |count: usize| vec![DataType::Int64; count];
@@ -32,7 +35,7 @@ pub fn all() -> Vec<ScalarUDF> {
         create_udf("make_timestamp", with_seconds(5), TIMESTAMP, immutable, Arc::new(moments)),
         create_udf("width_bucket", buckets, DataType::Int32, immutable, Arc::new(width_buckets)),
     ];
-    let justified: [(&str, fn(IntervalMonthDayNano) -> IntervalMonthDayNano); 3] =
+    let justified: [(&str, Justify); 3] =
         [("justify_days", justify_days), ("justify_hours", justify_hours), ("justify_interval", justify_interval)];
     for (name, justify) in justified {
         let body = move |args: &[ColumnarValue]| {

@@ -91,16 +91,14 @@ fn what_is_short_and_makes_much_ends_in_a_limit() {
         "lpad(b, 2000000000)",
         "rpad('x', 2000000000, b)",
         "replace(repeat('a', 60000), 'a', repeat(b, 60000))",
-        "concat(repeat(b, 35000000), repeat('y', 35000000))",
+        "concat(repeat(b, 35000000), repeat(b, 35000000))",
     ];
     for text in texts {
-        for query in
-            [format!("SELECT length({text}) AS n FROM s"), format!("SELECT length({text}) AS n FROM (SELECT 'z' AS b)")]
-        {
-            let run = feed(format!("{STREAM}{query}"));
-            assert!(run.err.contains("bytes and the limit is"), "{query}: {} {}", run.out, run.err);
-        }
+        let run = feed(format!("{STREAM}SELECT length({text}) AS n FROM s"));
+        assert!(run.err.contains("bytes and the limit is"), "{text}: {} {}", run.out, run.err);
     }
+    let run = feed("SELECT length(repeat('x', 2000000000)) AS n");
+    assert!(run.err.contains("bytes and the limit is"), "{} {}", run.out, run.err);
     for list in [
         "array_repeat(a, 2000000000)",
         "array_repeat(array_repeat(b, 100000), 100000)",
