@@ -15,6 +15,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::base_types::with_base_types;
+use super::beside::beside_tables;
 use super::bounds::bounded;
 use super::casts::{rounded, rounded_expr};
 use super::columns::{name_columns, tell_apart};
@@ -114,6 +115,7 @@ impl<'a> Binder<'a> {
         name_columns(&mut statement);
         inline(&mut statement, &|name| self.names.function(name))?;
         rewrite(&mut statement)?;
+        beside_tables(&mut statement)?;
         group_by_sets(&mut statement);
         let plan = self.plan_as_written(statement.clone())?;
         match with_base_types(&mut statement, &plan, self.state.config_options())? {

@@ -10,6 +10,7 @@
 
 pub mod bags;
 mod base_types;
+mod beside;
 pub mod bind;
 pub mod bounds;
 pub mod canonical;

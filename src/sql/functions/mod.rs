@@ -57,6 +57,7 @@ mod float;
 mod moments;
 mod nested;
 mod patterns;
+mod series;
 mod sorted;
 mod text;
 
@@ -73,6 +74,7 @@ use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
 use moments::ExactStatistic;
 pub use nested::{ClearFields, Cleared};
+use series::Series;
 use sorted::Sorted;
 
 /// Functions of floats with an exact form.
@@ -108,6 +110,8 @@ const BOUNDED: [(&str, Growth); 9] = [
     ("replace", Growth::Replaced),
     ("regexp_replace", Growth::ReplacedPattern),
 ];
+/// Functions that make lists of any length.
+const SERIES: [&str; 2] = ["generate_series", "range"];
 
 /// Puts Millstream's functions in the place of the batch engine's.
 ///
@@ -144,6 +148,10 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     }
     for function in [text::all(), patterns::all(), calendar::all()].concat() {
         state.register_udf(Arc::new(function))?;
+    }
+    for name in SERIES {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::from(Series::new(inner))))?;
     }
     Ok(state)
 }

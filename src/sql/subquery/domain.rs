@@ -28,6 +28,7 @@ use datafusion::logical_expr::{
 
 use super::names::Names;
 use super::outer::{bind, names_any};
+use super::spread::is_one_row;
 use crate::sql::own_node::{Own, OwnNode};
 
 /// The combinations of values that a subquery's outer columns take.
@@ -59,10 +60,14 @@ impl Domain<'_> {
     pub fn carry(&self, plan: LogicalPlan) -> Result<Carried> {
         if !names_any(&plan, &self.outer)? {
             let (rows, keys) = self.named()?;
-            let plan = LogicalPlanBuilder::from(rows).cross_join(plan)?.build()?;
+            let plan = match is_one_row(&plan) {
+                true => rows,
+                false => LogicalPlanBuilder::from(rows).cross_join(plan)?.build()?,
+            };
             return Ok(Carried { plan, keys });
         }
         match plan {
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest),
             LogicalPlan::Filter(filter) => {
                 let Carried { plan, keys } = self.carry(Arc::unwrap_or_clone(filter.input))?;
                 let predicate = bind(filter.predicate, &self.outer, &keys)?;
@@ -151,7 +156,7 @@ impl Domain<'_> {
         Ok((plan, keys))
     }
 
-    fn bound(&self, exprs: Vec<Expr>, keys: &[Column]) -> Result<Vec<Expr>> {
+    pub(super) fn bound(&self, exprs: Vec<Expr>, keys: &[Column]) -> Result<Vec<Expr>> {
         let bound = |expr: Expr| {
             let name = expr.schema_name().to_string();
             let bound = bind(expr, &self.outer, keys)?;

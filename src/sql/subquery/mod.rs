@@ -12,14 +12,17 @@
 //! | NOT IN that names outer columns | NOT EXISTS of an equal value, of a NULL, and of any row where the value is NULL |
 //! | ANY, ALL | CASE over EXISTS, likewise |
 //! | LATERAL with LIMIT, aggregates, windows ... | join by the outer values |
+//! | LATERAL over the elements of a list | a row of the left side for each of them |
 //!
 //! A subquery that names outer columns is first made one for all their values: see `domain.rs`.
 
 mod domain;
+mod lateral;
 mod names;
 mod outer;
 mod predicate;
 mod shape;
+mod spread;
 
 use std::sync::Arc;
 
@@ -31,6 +34,7 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Sort, Subquery, lit, not};
 
 use self::domain::{Carried, Domain, equal, rows_types};
+use self::lateral::lateral;
 use self::names::Names;
 use self::outer::{has_subquery, outer_columns, subquery_of};
 use self::shape::{Asked, any_row, as_join, has_one_row, is_plain, is_plain_total};
@@ -289,28 +293,6 @@ impl Rewrite {
         Ok(Expr::Column(Column::new(Some(alias), "value")))
     }
 
-    /// LATERAL: what cannot be joined as it is is joined by the outer values.
-    fn lateral(&self, join: Join) -> Result<LogicalPlan> {
-        let (subquery, alias) = lateral(&join.right).expect("the caller has seen to it");
-        let plan = subquery.subquery.as_ref().clone();
-        if is_plain(&plan)? || !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
-            return Ok(LogicalPlan::Join(join));
-        }
-        let columns = join.schema.columns();
-        let plan = match alias {
-            Some(alias) => LogicalPlanBuilder::from(plan).alias(alias.clone())?.build()?,
-            None => plan,
-        };
-        let Some((carried, outer, types)) = self.carried(&plan, &join.left)? else {
-            return Ok(LogicalPlan::Join(join));
-        };
-        let mut condition = equal(&types, &outer, &carried.keys);
-        condition.extend(join.on.iter().map(|(l, r)| l.clone().eq(r.clone())));
-        condition.extend(join.filter.filter(|filter| *filter != lit(true)));
-        let left = LogicalPlanBuilder::from(Arc::unwrap_or_clone(join.left));
-        only(left.join_on(carried.plan, join.join_type, condition)?.build()?, columns)
-    }
-
     /// A subquery for all values of the columns of `input` that it names, with those columns and their types; nothing
     /// where it names none.
     fn carried(&self, plan: &LogicalPlan, input: &LogicalPlan) -> Result<Option<ForAll>> {
@@ -332,18 +314,6 @@ impl Rewrite {
 
 /// A subquery for all outer values, the outer columns, and their types.
 type ForAll = (Carried, Vec<Column>, Vec<DataType>);
-
-/// The subquery on the right side of a lateral join, and its name.
-fn lateral(plan: &LogicalPlan) -> Option<(&Subquery, Option<&datafusion::common::TableReference>)> {
-    match plan {
-        LogicalPlan::Subquery(subquery) => Some((subquery, None)),
-        LogicalPlan::SubqueryAlias(alias) => match alias.input.as_ref() {
-            LogicalPlan::Subquery(subquery) => Some((subquery, Some(&alias.alias))),
-            _ => None,
-        },
-        _ => None,
-    }
-}
 
 /// A plan with these columns alone.
 fn only(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {

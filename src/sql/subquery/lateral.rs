@@ -1,0 +1,90 @@
+//! LATERAL: a subquery that sees the rows on its left.
+
+use std::sync::Arc;
+
+use datafusion::common::{JoinType, Result, TableReference};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+
+use super::domain::{Carried, Domain, equal};
+use super::outer::outer_columns;
+use super::shape::is_plain;
+use super::spread::{is_row_by_row, with_row_for_none};
+use super::{Rewrite, only};
+
+/// The subquery on the right side of a lateral join, and its name.
+pub fn lateral(plan: &LogicalPlan) -> Option<(&Subquery, Option<&TableReference>)> {
+    match plan {
+        LogicalPlan::Subquery(subquery) => Some((subquery, None)),
+        LogicalPlan::SubqueryAlias(alias) => match alias.input.as_ref() {
+            LogicalPlan::Subquery(subquery) => Some((subquery, Some(&alias.alias))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Rewrite {
+    /// What cannot be joined as it is is joined by the outer values, or made row by row.
+    pub(super) fn lateral(&self, join: Join) -> Result<LogicalPlan> {
+        let (subquery, alias) = lateral(&join.right).expect("the caller has seen to it");
+        let plan = subquery.subquery.as_ref().clone();
+        let (seen, further): (Vec<_>, Vec<_>) =
+            outer_columns(&plan)?.into_iter().partition(|column| join.left.schema().has_column(column));
+        let is_known = matches!(join.join_type, JoinType::Inner | JoinType::Left);
+        if !is_known || further.is_empty() && is_plain(&plan)? {
+            return Ok(LogicalPlan::Join(join));
+        }
+        let plan = match alias {
+            Some(alias) => LogicalPlanBuilder::from(plan).alias(alias.clone())?.build()?,
+            None => plan,
+        };
+        if seen.is_empty() {
+            // What it names is of a query further out, for that to bind.
+            return Ok(LogicalPlan::Join(Join { right: plan.into(), ..join }));
+        }
+        if let Some(spread) = self.spread(&join, &plan)? {
+            return Ok(spread);
+        }
+        let columns = join.schema.columns();
+        let Some((carried, outer, types)) = self.carried(&plan, &join.left)? else {
+            return Ok(LogicalPlan::Join(join));
+        };
+        let mut condition = equal(&types, &outer, &carried.keys);
+        condition.extend(conditions(&join));
+        let left = LogicalPlanBuilder::from(Arc::unwrap_or_clone(join.left));
+        only(left.join_on(carried.plan, join.join_type, condition)?.build()?, columns)
+    }
+
+    /// The rows of the left side, each with what the subquery makes of it, without a join.
+    fn spread(&self, join: &Join, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+        let mut conditions = conditions(join);
+        let plan = match join.join_type {
+            JoinType::Inner if is_row_by_row(plan)? => Some(plan.clone()),
+            JoinType::Left if conditions.is_empty() => with_row_for_none(plan)?,
+            _ => None,
+        };
+        let Some(plan) = plan else { return Ok(None) };
+        let outer = join.left.schema().columns();
+        let named = outer.iter().map(|column| Expr::Column(column.clone()).alias(self.names.next(&column.name)));
+        let rows = LogicalPlanBuilder::from(join.left.as_ref().clone()).project(named)?.build()?;
+        let own = plan.schema().columns();
+        let Carried { plan, keys } = Domain { outer: outer.clone(), rows, names: &self.names }.carry(plan)?;
+        let left = keys
+            .into_iter()
+            .zip(&outer)
+            .map(|(key, column)| Expr::Column(key).alias_qualified(column.relation.clone(), column.name.clone()));
+        let all = left.chain(own.into_iter().map(Expr::Column));
+        let mut plan = LogicalPlanBuilder::from(self.plan(plan)?).project(all)?;
+        if let Some(condition) = conjunction(conditions.drain(..)) {
+            plan = plan.filter(condition)?;
+        }
+        Ok(Some(plan.build()?))
+    }
+}
+
+/// What must hold of two rows of a join.
+fn conditions(join: &Join) -> Vec<Expr> {
+    let keys = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
+    keys.chain(join.filter.clone().filter(|filter| *filter != lit(true))).collect()
+}
