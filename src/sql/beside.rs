@@ -17,12 +17,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
-    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Visit, VisitMut, Visitor,
-    VisitorMut,
+    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, VisitMut, VisitorMut,
 };
 
+use super::columns::name_of as name_of_item;
 use super::parse::{parse_expression, parse_query};
-use super::postgres::{call, name_of};
+use super::postgres::{call, name_of, names_column};
 use crate::error::{Error, Result};
 
 /// Makes subqueries of the table functions of a statement, as the module's text says.
@@ -102,6 +102,10 @@ fn is_lateral(factor: &TableFactor) -> bool {
 /// One relation of a FROM; `is_after` says that others stand before it.
 fn relation(factor: &mut TableFactor, is_after: bool) -> Result<()> {
     let (call, alias, numbered) = match factor {
+        TableFactor::Derived { lateral: true, subquery, .. } => {
+            name_columns_of_others(subquery);
+            return Ok(());
+        }
         TableFactor::NestedJoin { table_with_joins, .. } => return relations(table_with_joins, false),
         TableFactor::UNNEST { array_exprs, alias, with_offset: false, with_ordinality, .. } => {
             (Call::Unnest(array_exprs.clone()), alias.take(), *with_ordinality)
@@ -123,6 +127,27 @@ fn relation(factor: &mut TableFactor, is_after: bool) -> Result<()> {
     let alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
     *factor = TableFactor::Derived { lateral: is_after, subquery: Box::new(subquery), alias, sample: None };
     Ok(())
+}
+
+/// Names the columns that a lateral subquery lists: the batch engine would call one of another relation by its plan.
+fn name_columns_of_others(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let mut names: Vec<Option<String>> = select.projection.iter().map(name_of_item).collect();
+    names.sort_unstable();
+    if names.contains(&None) || names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return;
+    }
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let alias = match expr {
+            Expr::Identifier(name) => Some(name.clone()),
+            Expr::CompoundIdentifier(path) => path.last().cloned(),
+            _ => None,
+        };
+        if let Some(alias) = alias {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
 }
 
 /// A call of a table function.
@@ -218,28 +243,4 @@ fn numbers(lists: Vec<Expr>) -> Result<Expr> {
         _ => call("greatest", lengths),
     };
     Ok(call("generate_series", vec![parse_expression("1")?, longest]))
-}
-
-/// Whether an expression names a column, or asks a subquery.
-fn names_column(expr: &Expr) -> bool {
-    expr.visit(&mut Names).is_break()
-}
-
-struct Names;
-
-impl Visitor for Names {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. } => {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        ControlFlow::Break(())
-    }
 }

@@ -19,6 +19,7 @@ use super::beside::beside_tables;
 use super::bounds::bounded;
 use super::casts::{rounded, rounded_expr};
 use super::columns::{name_columns, tell_apart};
+use super::group_once::group_once;
 use super::grouping::group_by_sets;
 use super::inline::{SqlFunction, inline};
 use super::json::readable;
@@ -116,6 +117,7 @@ impl<'a> Binder<'a> {
         inline(&mut statement, &|name| self.names.function(name))?;
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;
+        group_once(&mut statement);
         group_by_sets(&mut statement);
         let plan = self.plan_as_written(statement.clone())?;
         match with_base_types(&mut statement, &plan, self.state.config_options())? {

@@ -37,12 +37,12 @@ impl VisitorMut for Selects {
     }
 }
 
-fn is_sets(key: &Expr) -> bool {
+pub(super) fn is_sets(key: &Expr) -> bool {
     matches!(key, Expr::GroupingSets(_) | Expr::Rollup(_) | Expr::Cube(_))
 }
 
 /// The place among the columns that a number in GROUP BY stands for, from one.
-fn place(key: &Expr) -> Option<usize> {
+pub(super) fn place(key: &Expr) -> Option<usize> {
     match key {
         Expr::Value(value) => match &value.value {
             Value::Number(number, _) => number.parse().ok(),
@@ -53,7 +53,7 @@ fn place(key: &Expr) -> Option<usize> {
 }
 
 /// The expression at a place of the list; none where the list cannot tell.
-fn named_at(list: &[SelectItem], place: usize) -> Option<Expr> {
+pub(super) fn named_at(list: &[SelectItem], place: usize) -> Option<Expr> {
     let is_one = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
     let before = list.get(..place)?;
     match (before.iter().all(is_one), before.last()?) {

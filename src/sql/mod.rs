@@ -23,6 +23,7 @@ pub mod expansion;
 pub mod expr;
 mod filter_guard;
 pub mod functions;
+mod group_once;
 mod grouping;
 pub mod inline;
 mod interval;

@@ -42,13 +42,40 @@ fn list_of(name: &ObjectName) -> Option<&'static str> {
 /// Rows in a SELECT list are rows of the SELECT.
 pub(super) fn spread(item: &mut SelectItem) {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
-    if let Expr::Function(function) = expr
-        && let Some(list) = list_of(&function.name)
-        && list != "unnest"
-    {
-        function.name = ObjectName::from(vec![Ident::new(list)]);
-        *expr = call("unnest", vec![expr.clone()]);
+    spread_within(expr);
+}
+
+/// Also within arithmetic and casts, which take no list.
+fn spread_within(expr: &mut Expr) {
+    match expr {
+        Expr::Function(function) => {
+            if let Some(list) = list_of(&function.name)
+                && list != "unnest"
+            {
+                function.name = ObjectName::from(vec![Ident::new(list)]);
+                *expr = call("unnest", vec![expr.clone()]);
+            }
+        }
+        Expr::BinaryOp { left, op, right } if is_arithmetic(op) => {
+            spread_within(left);
+            spread_within(right);
+        }
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. } => {
+            spread_within(inner);
+        }
+        _ => {}
     }
+}
+
+fn is_arithmetic(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+    )
 }
 
 /// Rows in FROM, and the name of their one column, which is that of the table.

@@ -6,15 +6,18 @@
 //! to_char(t, 'YYYY-MM')    to_char(t, '%Y-%m')       '{1,2}'::int[]      ARRAY['1', '2']::int[]
 //! FETCH FIRST 3 ROWS ONLY  LIMIT 3                   ceiling(x)          ceil(x)
 //! (part).a                 part['a']
+//! ARRAY(SELECT ...)        (SELECT array_agg(...))   (a, b) IN (SELECT)  EXISTS (SELECT)
 //! ```
 //!
 //! `calls.rs` has the functions, `operators.rs` the operators, `literals.rs` texts that are values of other types.
 //!
 //! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
 
+mod arrays;
 mod calls;
 mod literals;
 mod operators;
+mod rows;
 mod similar;
 mod template;
 
@@ -23,7 +26,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SetExpr, TableFactor,
-    TimezoneInfo, Value, VisitMut, VisitorMut,
+    TimezoneInfo, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 pub use literals::read_as;
@@ -81,6 +84,10 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<Self::Break> {
         flow(calls::from_rows(table))
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        flow(select.selection.iter_mut().chain(&mut select.having).try_for_each(rows::condition))
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
@@ -164,6 +171,12 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
                 *expr = call("left", vec![expr.clone(), number(length)]);
             }
         }
+        Expr::Array(array) if array.elem.iter().any(names_column) => {
+            *expr = call("make_array", std::mem::take(&mut array.elem))
+        }
+        Expr::InSubquery { expr: value, .. } if matches!(value.as_ref(), Expr::Tuple(_)) => {
+            *expr = rows::within(expr.clone(), false)?;
+        }
         Expr::Function(function) => {
             if let Some(other) = rewrite_function(function)? {
                 *expr = other;
@@ -210,6 +223,9 @@ fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
         }
         None => name,
     };
+    if let (FunctionArguments::Subquery(query), "array") = (&function.args, name.as_str()) {
+        return arrays::of_query(query.as_ref().clone()).map(Some);
+    }
     let FunctionArguments::List(list) = &mut function.args else {
         return Ok((name == "localtimestamp").then(localtimestamp));
     };
@@ -312,6 +328,27 @@ fn number(value: u64) -> Expr {
 
 fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
+}
+
+/// Whether an expression names a column, or asks a subquery.
+pub fn names_column(expr: &Expr) -> bool {
+    expr.visit(&mut Columns).is_break()
+}
+
+struct Columns;
+
+impl Visitor for Columns {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let is_name =
+            matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. });
+        if is_name { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
 }
 
 /// A call of a function.

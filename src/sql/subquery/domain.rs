@@ -17,18 +17,18 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, JoinType, NullEquality, Result, TableReference, not_impl_err};
+use datafusion::common::{Column, JoinType, Result, TableReference, not_impl_err};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, Expr, ExprFunctionExt, FetchType, Join, Limit, LogicalPlan, LogicalPlanBuilder,
+    Aggregate, Distinct, DistinctOn, Expr, ExprFunctionExt, FetchType, Limit, LogicalPlan, LogicalPlanBuilder,
     Operator, SkipType, SortExpr, Window, binary_expr, cast, lit,
 };
 
 use super::names::Names;
 use super::outer::{bind, names_any};
-use super::spread::is_one_row;
+use super::spread::{as_union, is_one_row};
 use crate::sql::own_node::{Own, OwnNode};
 
 /// The combinations of values that a subquery's outer columns take.
@@ -47,6 +47,17 @@ pub struct Carried {
     pub plan: LogicalPlan,
     /// The domain's columns.
     pub keys: Vec<Column>,
+}
+
+/// A plan for all combinations, with a row of NULLs for each that has none.
+pub(super) struct Padded {
+    pub(super) plan: LogicalPlan,
+    /// The domain's columns, which have values in every row.
+    pub(super) keys: Vec<Column>,
+    /// The domain's columns as the plan's own rows have them.
+    pub(super) inner: Vec<Column>,
+    /// Whether a row is one of the plan's own.
+    pub(super) is_present: Expr,
 }
 
 /// What tells the rows of an aggregate's input from none.
@@ -68,6 +79,7 @@ impl Domain<'_> {
         }
         match plan {
             LogicalPlan::Unnest(unnest) => self.unnest(unnest),
+            LogicalPlan::Values(values) => self.carry(as_union(values)?),
             LogicalPlan::Filter(filter) => {
                 let Carried { plan, keys } = self.carry(Arc::unwrap_or_clone(filter.input))?;
                 let predicate = bind(filter.predicate, &self.outer, &keys)?;
@@ -87,9 +99,10 @@ impl Domain<'_> {
                 self.project(plan, keys, renamed.collect())
             }
             LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => self.total(aggregate),
-            LogicalPlan::Aggregate(aggregate)
-                if !aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) =>
-            {
+            LogicalPlan::Aggregate(aggregate) if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) => {
+                self.grouped_by_sets(aggregate)
+            }
+            LogicalPlan::Aggregate(aggregate) => {
                 let Carried { plan, keys } = self.carry(Arc::unwrap_or_clone(aggregate.input))?;
                 let groups = columns(&keys).chain(self.bound(aggregate.group_expr, &keys)?).collect();
                 let calls = self.bound(aggregate.aggr_expr, &keys)?;
@@ -195,7 +208,16 @@ impl Domain<'_> {
 
     /// An aggregate without groups: it gives a row for each combination, also where there is nothing to add up.
     fn total(&self, aggregate: Aggregate) -> Result<Carried> {
-        let Carried { plan, keys: inner } = self.carry(Arc::unwrap_or_clone(aggregate.input))?;
+        let Padded { plan, keys, inner, is_present } = self.padded(Arc::unwrap_or_clone(aggregate.input))?;
+        let calls = self.bound(aggregate.aggr_expr, &inner)?.into_iter().map(|call| filtered(call, &is_present));
+        let calls = calls.collect::<Result<_>>()?;
+        let plan = Aggregate::try_new(plan.into(), columns(&keys).collect(), calls)?;
+        Ok(Carried { plan: LogicalPlan::Aggregate(plan), keys })
+    }
+
+    /// The plan for all combinations with a row also for those that have none.
+    pub(super) fn padded(&self, plan: LogicalPlan) -> Result<Padded> {
+        let Carried { plan, keys: inner } = self.carry(plan)?;
         let present = self.names.next(PRESENT);
         let own: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         let marked = own.into_iter().chain([lit(true).alias(&present)]);
@@ -205,10 +227,7 @@ impl Domain<'_> {
             .join_on(marked, JoinType::Left, equal(&rows_types(&self.rows), &keys, &inner))?
             .build()?;
         let is_present = Expr::Column(Column::from_name(present)).is_not_null();
-        let calls = self.bound(aggregate.aggr_expr, &inner)?.into_iter().map(|call| filtered(call, &is_present));
-        let calls = calls.collect::<Result<_>>()?;
-        let plan = Aggregate::try_new(plan.into(), columns(&keys).collect(), calls)?;
-        Ok(Carried { plan: LogicalPlan::Aggregate(plan), keys })
+        Ok(Padded { plan, keys, inner, is_present })
     }
 
     fn limit(&self, limit: Limit) -> Result<Carried> {
@@ -259,47 +278,6 @@ impl Domain<'_> {
         }
         Ok(Carried { plan: plan.project(own)?.build()?, keys })
     }
-
-    fn join(&self, join: Join) -> Result<Carried> {
-        let types = rows_types(&self.rows);
-        let (left_named, right_named) = (names_any(&join.left, &self.outer)?, names_any(&join.right, &self.outer)?);
-        let (left, right) = (Arc::unwrap_or_clone(join.left), Arc::unwrap_or_clone(join.right));
-        let keeps_left =
-            matches!(join.join_type, JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark);
-        let (left, right, keys, mut condition) = if join.join_type == JoinType::Inner && !left_named && right_named {
-            let Carried { plan, keys } = self.carry(right)?;
-            (left, plan, keys, Vec::new())
-        } else if (join.join_type == JoinType::Inner || keeps_left) && !right_named {
-            let Carried { plan, keys } = self.carry(left)?;
-            (plan, right, keys, Vec::new())
-        } else if join.join_type == JoinType::Inner || keeps_left {
-            let (left, right) = (self.carry(left)?, self.carry(right)?);
-            let condition = equal(&types, &left.keys, &right.keys);
-            (left.plan, right.plan, left.keys, condition)
-        } else {
-            return not_impl_err!("a {} join in a subquery that names columns of the outer query", join.join_type);
-        };
-        if join.null_aware {
-            return not_impl_err!("NOT IN over columns of the outer query within a subquery");
-        }
-        for (l, r) in join.on {
-            let (l, r) = (bind(l, &self.outer, &keys)?, bind(r, &self.outer, &keys)?);
-            condition.push(match join.null_equality {
-                NullEquality::NullEqualsNull => same(l, r),
-                NullEquality::NullEqualsNothing => l.eq(r),
-            });
-        }
-        if let Some(filter) = join.filter {
-            condition.push(bind(filter, &self.outer, &keys)?);
-        }
-        let builder = LogicalPlanBuilder::from(left);
-        let plan = match condition.is_empty() {
-            true if join.join_type == JoinType::Inner => builder.cross_join(right)?,
-            true => builder.join_on(right, join.join_type, [lit(true)])?,
-            false => builder.join_on(right, join.join_type, condition)?,
-        };
-        Ok(Carried { plan: plan.build()?, keys })
-    }
 }
 
 /// That the columns hold the same values. Floats are compared as text, since a join takes `-0.0` and `0.0` for one
@@ -325,11 +303,11 @@ pub fn rows_types(plan: &LogicalPlan) -> Vec<DataType> {
     plan.schema().fields().iter().map(|f| f.data_type().clone()).collect()
 }
 
-fn same(left: Expr, right: Expr) -> Expr {
+pub(super) fn same(left: Expr, right: Expr) -> Expr {
     binary_expr(left, Operator::IsNotDistinctFrom, right)
 }
 
-fn columns(columns: &[Column]) -> impl Iterator<Item = Expr> {
+pub(super) fn columns(columns: &[Column]) -> impl Iterator<Item = Expr> {
     columns.iter().cloned().map(Expr::Column)
 }
 
@@ -347,10 +325,10 @@ fn is_ordered(plan: &LogicalPlan) -> bool {
 }
 
 /// A call of an aggregate over those rows only for which a condition holds, under its name.
-fn filtered(call: Expr, condition: &Expr) -> Result<Expr> {
+pub(super) fn filtered(call: Expr, condition: &Expr) -> Result<Expr> {
     let name = call.schema_name().to_string();
     let call = call.transform_up(|e| match e {
-        Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
+        Expr::AggregateFunction(AggregateFunction { func, mut params }) if func.name() != "grouping" => {
             let both = match params.filter.take() {
                 Some(own) => condition.clone().and(*own),
                 None => condition.clone(),
@@ -360,7 +338,7 @@ fn filtered(call: Expr, condition: &Expr) -> Result<Expr> {
         }
         other => Ok(Transformed::no(other)),
     })?;
-    Ok(call.data.alias(name))
+    Ok(call.data.unalias_nested().data.alias(name))
 }
 
 /// A window function within each combination, under its name.
@@ -375,5 +353,5 @@ fn partitioned(call: Expr, keys: &[Column]) -> Result<Expr> {
         }
         other => Ok(Transformed::no(other)),
     })?;
-    Ok(call.data.alias(name))
+    Ok(call.data.unalias_nested().data.alias(name))
 }

@@ -25,14 +25,24 @@ pub fn lateral(plan: &LogicalPlan) -> Option<(&Subquery, Option<&TableReference>
 }
 
 impl Rewrite {
+    /// Whether the right side of a join names columns of the left one though the batch engine has not marked it as
+    /// lateral: it does not look into the subqueries of expressions. Where the join is itself within such a subquery, a
+    /// column of that name may be meant that is further out.
+    pub(super) fn sees_left(&self, join: &Join) -> Result<bool> {
+        let is_top = self.depth.get() == 0 && matches!(join.join_type, JoinType::Inner | JoinType::Left);
+        Ok(is_top && outer_columns(&join.right)?.iter().any(|column| join.left.schema().has_column(column)))
+    }
+
     /// What cannot be joined as it is is joined by the outer values, or made row by row.
     pub(super) fn lateral(&self, join: Join) -> Result<LogicalPlan> {
-        let (subquery, alias) = lateral(&join.right).expect("the caller has seen to it");
-        let plan = subquery.subquery.as_ref().clone();
+        let (plan, alias) = match lateral(&join.right) {
+            Some((subquery, alias)) => (subquery.subquery.as_ref().clone(), alias),
+            None => (join.right.as_ref().clone(), None),
+        };
         let (seen, further): (Vec<_>, Vec<_>) =
             outer_columns(&plan)?.into_iter().partition(|column| join.left.schema().has_column(column));
         let is_known = matches!(join.join_type, JoinType::Inner | JoinType::Left);
-        if !is_known || further.is_empty() && is_plain(&plan)? {
+        if !is_known || lateral(&join.right).is_some() && further.is_empty() && is_plain(&plan)? {
             return Ok(LogicalPlan::Join(join));
         }
         let plan = match alias {

@@ -11,19 +11,24 @@
 //! | IN as a value | CASE over EXISTS: true, NULL or false |
 //! | NOT IN that names outer columns | NOT EXISTS of an equal value, of a NULL, and of any row where the value is NULL |
 //! | ANY, ALL | CASE over EXISTS, likewise |
+//! | any in ON of an outer join | as above, joined to the side whose columns it names |
 //! | LATERAL with LIMIT, aggregates, windows ... | join by the outer values |
 //! | LATERAL over the elements of a list | a row of the left side for each of them |
 //!
 //! A subquery that names outer columns is first made one for all their values: see `domain.rs`.
 
 mod domain;
+mod joins;
 mod lateral;
 mod names;
+mod on;
 mod outer;
 mod predicate;
+mod sets;
 mod shape;
 mod spread;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -31,7 +36,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Sort, Subquery, lit, not};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, Sort, Subquery, lit, not};
 
 use self::domain::{Carried, Domain, equal, rows_types};
 use self::lateral::lateral;
@@ -45,11 +50,13 @@ use crate::sql::own_node::{Own, OwnNode};
 /// # Errors
 /// When a subquery names outer columns where that cannot be done.
 pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Rewrite { names: Names::default() }.plan(plan)
+    Rewrite { names: Names::default(), depth: Cell::default() }.plan(plan)
 }
 
 struct Rewrite {
     names: Names,
+    /// How many subqueries of expressions are around.
+    depth: Cell<usize>,
 }
 
 /// Where in a plan an expression stands.
@@ -99,7 +106,7 @@ impl Rewrite {
     /// One node, over inputs that have been rewritten.
     fn one(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         match plan {
-            LogicalPlan::Join(join) if lateral(&join.right).is_some() => self.lateral(join),
+            LogicalPlan::Join(join) if lateral(&join.right).is_some() || self.sees_left(&join)? => self.lateral(join),
             plan if !plan.expressions().iter().any(has_subquery) => Ok(plan),
             LogicalPlan::Filter(filter) => self.filter(filter),
             LogicalPlan::Join(join) => self.join(join),
@@ -134,7 +141,10 @@ impl Rewrite {
 
     /// The subquery with those within it rewritten.
     fn within(&self, subquery: Subquery) -> Result<Subquery> {
-        let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery))?;
+        self.depth.set(self.depth.get() + 1);
+        let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery));
+        self.depth.set(self.depth.get() - 1);
+        let plan = plan?;
         Ok(Subquery { subquery: plan.into(), ..subquery })
     }
 
@@ -149,20 +159,6 @@ impl Rewrite {
         }
         let condition = conjunction(conditions).expect("a filter has a condition");
         only(LogicalPlanBuilder::from(input.plan).filter(condition)?.build()?, columns)
-    }
-
-    /// A condition with a subquery stands above an inner join as well as in it.
-    fn join(&self, join: Join) -> Result<LogicalPlan> {
-        if join.join_type != JoinType::Inner || join.filter.is_none() {
-            return Ok(LogicalPlan::Join(join));
-        }
-        let conditions = split_conjunction_owned(join.filter.expect("just seen"));
-        let (above, within): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(has_subquery);
-        let join = Join { filter: conjunction(within), ..join };
-        match conjunction(above) {
-            Some(above) => self.filter(Filter::try_new(above, LogicalPlan::Join(join).into())?),
-            None => Ok(LogicalPlan::Join(join)),
-        }
     }
 
     /// A node with one input that takes what its subqueries give from there.
@@ -227,7 +223,7 @@ impl Rewrite {
             return Ok(mark.clone());
         }
         let alias = self.names.next("mark");
-        let asked = match as_join(&plan, &alias)? {
+        let asked = match as_join(&plan, &alias, input.plan.schema())? {
             Some(asked) => asked,
             None => match self.carried(&plan, input.with_columns(&outer_columns(&plan)?))? {
                 Some((carried, outer, types)) => {

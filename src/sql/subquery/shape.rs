@@ -1,7 +1,7 @@
 //! What the batch engine's optimiser makes joins of by itself, and rightly.
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, JoinType, Result};
+use datafusion::common::{Column, DFSchema, JoinType, Result};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Operator, lit};
 
@@ -22,7 +22,6 @@ pub fn is_plain(plan: &LogicalPlan) -> Result<bool> {
         LogicalPlan::Projection(projection) => {
             Ok(!projection.expr.iter().any(names_outer) && is_plain(&projection.input)?)
         }
-        LogicalPlan::SubqueryAlias(alias) => is_plain(&alias.input),
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
             Ok(!sort.expr.iter().any(|s| names_outer(&s.expr)) && is_plain(&sort.input)?)
         }
@@ -36,11 +35,12 @@ pub fn is_plain(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// A subquery that is asked only for whether it has a row, as the right side of a join under the name `alias`; nothing
-/// where outer columns are named in other places than conditions.
+/// where outer columns are named in other places than conditions. Columns of `outer` become those of the left side; others
+/// are of queries further out, for these to bind.
 ///
 /// # Errors
 /// When a node cannot be rebuilt, which would be a bug.
-pub fn as_join(plan: &LogicalPlan, alias: &str) -> Result<Option<Asked>> {
+pub fn as_join(plan: &LogicalPlan, alias: &str, outer: &DFSchema) -> Result<Option<Asked>> {
     let mut base = plan;
     let mut conditions: Vec<Expr> = Vec::new();
     // What the columns are, in which order and how often makes no difference to there being a row.
@@ -74,7 +74,9 @@ pub fn as_join(plan: &LogicalPlan, alias: &str) -> Result<Option<Asked>> {
     let mut joined = Vec::new();
     for condition in conditions {
         let condition = condition.transform_up(|e| match e {
-            Expr::OuterReferenceColumn(_, column) => Ok(Transformed::yes(Expr::Column(column))),
+            Expr::OuterReferenceColumn(_, column) if outer.has_column(&column) => {
+                Ok(Transformed::yes(Expr::Column(column)))
+            }
             Expr::Column(column) => {
                 let at = columns.iter().position(|c| *c == column).unwrap_or_else(|| {
                     columns.push(column);

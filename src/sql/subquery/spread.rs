@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::{NullHandling, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Unnest};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Unnest, Values};
 
 use super::domain::{Carried, Domain};
 use super::outer::outer_columns;
@@ -21,6 +21,21 @@ pub fn is_one_row(plan: &LogicalPlan) -> bool {
     matches!(plan, LogicalPlan::EmptyRelation(empty) if empty.produce_one_row && empty.schema.fields().is_empty())
 }
 
+/// VALUES as a union of its rows, each of which may name outer columns.
+///
+/// # Errors
+/// When a row cannot be one of expressions, which would be a bug.
+pub fn as_union(values: Values) -> Result<LogicalPlan> {
+    let schema = values.schema;
+    let mut rows = values.values.into_iter().map(|row| {
+        let named = row.into_iter().zip(schema.iter());
+        let named = named.map(|(expr, (qualifier, field))| expr.alias_qualified(qualifier.cloned(), field.name()));
+        LogicalPlanBuilder::empty(true).project(named)?.build()
+    });
+    let first = LogicalPlanBuilder::from(rows.next().expect("VALUES has rows")?);
+    rows.try_fold(first, |all, row| all.union(row?))?.build()
+}
+
 /// Whether a plan makes the rows of each outer row by itself, from that row alone or a constant: then equal outer rows
 /// may as well go through it together.
 ///
@@ -32,6 +47,15 @@ pub fn is_row_by_row(plan: &LogicalPlan) -> Result<bool> {
         LogicalPlan::Filter(filter) => is_row_by_row(&filter.input),
         LogicalPlan::SubqueryAlias(alias) => is_row_by_row(&alias.input),
         LogicalPlan::Unnest(unnest) => is_row_by_row(&unnest.input),
+        LogicalPlan::Values(_) => Ok(true),
+        LogicalPlan::Union(union) => {
+            for input in &union.inputs {
+                if !is_row_by_row(input)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
         other => Ok(outer_columns(other)?.is_empty()),
     }
 }
@@ -69,7 +93,7 @@ fn expanded(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Vec<bool>)>> {
         // A field of a struct that is NULL is NULL.
         LogicalPlan::Unnest(unnest) => Some(unnest.dependency_indices.iter().map(|at| from_lists[*at]).collect()),
         LogicalPlan::Projection(projection) => {
-            let place = |expr: &Expr| match expr.clone().unalias() {
+            let place = |expr: &Expr| match expr.clone().unalias_nested().data {
                 Expr::Column(column) => input.schema().index_of_column(&column).ok().map(|at| from_lists[at]),
                 _ => None,
             };

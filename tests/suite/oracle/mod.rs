@@ -14,6 +14,7 @@ mod case;
 mod change;
 mod exotic;
 mod expression;
+mod lateral;
 mod long;
 mod lookup;
 mod naive;

@@ -47,6 +47,7 @@ impl Queries<'_> {
             13..15 => self.window(depth),
             15 if !self.fallible => self.best_of_groups(depth),
             16 if !self.fallible => self.distinct_on(depth),
+            17 if self.random.percent(70) => self.beside(depth),
             17 => self.unnest(depth),
             18 => self.grouping_sets(depth),
             0..2 => self.select(depth),
@@ -183,6 +184,14 @@ impl Queries<'_> {
             let (call, kind) = self.call(&from.columns);
             list.push(format!("{call} AS c{}", kinds.len()));
             kinds.push(kind);
+        }
+        if self.random.percent(10) && !matches!(kinds[0], Kind::List | Kind::Struct) {
+            // Says nothing more about a group.
+            keys.push(format!("CAST({} AS TEXT)", keys[0]));
+            if self.random.percent(50) {
+                list.push(format!("CAST({} AS TEXT) AS c0", keys[0]));
+                kinds.push(Kind::Text);
+            }
         }
         for (at, item) in list.iter_mut().enumerate() {
             let text = item.rsplit_once(" AS ").expect("each has a name").0;

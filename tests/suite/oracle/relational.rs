@@ -1,5 +1,6 @@
 //! Random joins of every kind, subqueries and set operations.
 
+use super::expression::Named;
 use super::query::{From, Queries, Query, named};
 use super::value::Kind;
 
@@ -41,6 +42,11 @@ impl Queries<'_> {
                 true => self.joined_by_comparison(join, from, right),
                 false => self.joined(join, from, right),
             };
+            let sides = [&left_columns, &right_columns];
+            let joined = match ["LEFT JOIN", "RIGHT JOIN", "FULL JOIN"].contains(&join) && self.random.percent(20) {
+                true => self.joined_where_asked(joined, sides),
+                false => joined,
+            };
             let one_side = if join.starts_with("LEFT") { left_columns } else { right_columns };
             let is_one_sided = join.contains("SEMI") || join.contains("ANTI");
             from = From { sql: joined.sql, columns: if is_one_sided { one_side } else { joined.columns } };
@@ -58,6 +64,23 @@ impl Queries<'_> {
         let r = self.expressions(&right.columns).of(kind, 0);
         let operator = *self.random.pick(&["<", "<=", ">", "<>", "IS DISTINCT FROM"]);
         From { sql: format!("{} {join} {} ON {l} {operator} {r}", left.sql, right.sql), columns }
+    }
+
+    /// A join whose condition also asks a subquery about a row of one side.
+    fn joined_where_asked(&mut self, joined: From, sides: [&Vec<Named>; 2]) -> From {
+        let side = From { sql: String::new(), columns: (*self.random.pick(&sides)).clone() };
+        let inner = self.one(0);
+        let correlation = self.correlation(&side, &inner);
+        let not = *self.random.pick(&["", "NOT "]);
+        let condition = match self.random.percent(50) {
+            true => format!("{not}EXISTS (SELECT 1 FROM {} WHERE {correlation})", inner.sql),
+            false => {
+                let (value, kind) = self.expressions(&side.columns).any(0);
+                let found = self.expressions(&inner.columns).of(kind, 0);
+                format!("{value} {not}IN (SELECT {found} FROM {})", inner.sql)
+            }
+        };
+        From { sql: format!("{} AND {condition}", joined.sql), columns: joined.columns }
     }
 
     /// USING and NATURAL, over subqueries whose columns have the same names.
@@ -103,6 +126,14 @@ impl Queries<'_> {
                 format!("SELECT {value} AS c0 FROM {} WHERE {correlation}", inner.sql)
             }
         };
+        if self.random.percent(15) {
+            let inner = self.one(0);
+            let (second, second_kind) = self.expressions(&outer.columns).any(0);
+            let found = self.expressions(&inner.columns).of(kind, 0);
+            let second_found = self.expressions(&inner.columns).of(second_kind, 0);
+            let condition = format!("({value}, {second}) {not}IN (SELECT {found}, {second_found} FROM {})", inner.sql);
+            return self.with_condition(outer, &condition);
+        }
         let condition = format!("{value} {not}IN ({inner})");
         self.with_condition(outer, &condition)
     }
@@ -157,6 +188,13 @@ impl Queries<'_> {
             }
         };
         let (list, mut kinds) = self.list(&outer.columns, 2);
+        if self.random.percent(20) {
+            let value = self.expressions(&inner.columns).of(Kind::Int, 0);
+            let order = *self.random.pick(&["", " ORDER BY c0", " ORDER BY c0 DESC LIMIT 2"]);
+            let list_of = format!("ARRAY(SELECT CAST({value} AS BIGINT) AS c0 FROM {}{correlation}{order})", inner.sql);
+            kinds.push(Kind::List);
+            return Query { sql: format!("SELECT {list}, {list_of} AS c2 FROM {}", outer.sql), kinds };
+        }
         if self.random.percent(50) {
             let value = self.expressions(&outer.columns).of(kind, 0);
             return Query { sql: format!("SELECT {list} FROM {} WHERE {value} <> {subquery}", outer.sql), kinds };
@@ -171,14 +209,15 @@ impl Queries<'_> {
         let (value, kind) = self.expressions(&inner.columns).any(0);
         let name = self.name();
         let (call, call_kind) = self.call(&inner.columns);
-        let (body, kind) = match self.random.below(3) {
+        let (body, kind) = match self.random.below(4) {
+            3 => self.outer_values(&outer),
             0 => (format!("SELECT {value} AS c0 FROM {} WHERE {correlation} ORDER BY c0 LIMIT 2", inner.sql), kind),
             1 => (format!("SELECT {call} AS c0 FROM {} WHERE {correlation}", inner.sql), call_kind),
             _ => (format!("SELECT DISTINCT {value} AS c0 FROM {} WHERE {correlation}", inner.sql), kind),
         };
         let join = match self.random.percent(50) {
-            true => format!("LEFT JOIN LATERAL ({body}) AS {name} ON true"),
-            false => format!("CROSS JOIN LATERAL ({body}) AS {name}"),
+            true => format!("LEFT JOIN LATERAL ({body}) AS {name}(c0) ON true"),
+            false => format!("CROSS JOIN LATERAL ({body}) AS {name}(c0)"),
         };
         let columns = outer.columns.iter().cloned().chain(named(&name, &[kind])).collect::<Vec<_>>();
         let (list, kinds) = self.list(&columns, 3);
