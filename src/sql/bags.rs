@@ -3,9 +3,6 @@
 //! The batch engine plans both as joins that ask whether a row is on the right side, not how often. Such a join, on NULLs
 //! that are equal and over a left side that may hold a row twice, comes from nothing else; here it becomes a node that
 //! counts.
-//!
-//! Without ALL the same node does it where columns have floats: for a join `-0.0` and `0.0` are one value, for DISTINCT,
-//! GROUP BY and the node they are two.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
@@ -32,23 +29,7 @@ fn is_bag_operation(join: &Join) -> bool {
         && join.null_equality == NullEquality::NullEqualsNull
         && join.filter.is_none()
         && join.on.len() == join.left.schema().fields().len()
-        && (!matches!(join.left.as_ref(), LogicalPlan::Distinct(Distinct::All(_))) || has_floats(&join))
-}
-
-/// Whether a column of the result may hold floats.
-fn has_floats(join: &Join) -> bool {
-    let sides = [&join.left, &join.right];
-    sides.iter().any(|side| side.schema().fields().iter().any(|field| holds_floats(field.data_type())))
-}
-
-fn holds_floats(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
-            holds_floats(field.data_type())
-        }
-        DataType::Struct(fields) => fields.iter().any(|field| holds_floats(field.data_type())),
-        other => other.is_floating(),
-    }
+        && !matches!(join.left.as_ref(), LogicalPlan::Distinct(Distinct::All(_)))
 }
 
 fn bag(join: Join) -> Result<LogicalPlan> {

@@ -8,11 +8,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{DFSchemaRef, Result, exec_err, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -159,8 +160,7 @@ struct Counted {
 impl Counted {
     fn new(batch: &arrow::datatypes::Schema, columns: usize) -> Result<Self> {
         let types: Vec<_> = batch.fields().iter().take(columns).map(|f| f.data_type().clone()).collect();
-        let zeros = Zeros::Kept;
-        Ok(Counted { index: KeyIndex::new(&types, zeros)?, ids: Vec::new(), counts: Vec::new() })
+        Ok(Counted { index: KeyIndex::new(&types, Zeros::Folded)?, ids: Vec::new(), counts: Vec::new() })
     }
 
     fn intern(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
@@ -189,6 +189,10 @@ impl Counted {
 
     /// The rows of the batch that the other side's leave, or that meet one of them.
     fn left(&mut self, batch: &RecordBatch, except: bool) -> Result<RecordBatch> {
+        // Like DISTINCT, which shows `-0.0` as `0.0`.
+        let columns = batch.columns().iter().map(normalize_float_zero).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(batch.schema(), columns, &options)?;
         self.intern(batch.columns(), batch.num_rows())?;
         let mut keep = Vec::with_capacity(batch.num_rows());
         for id in &self.ids {
@@ -196,7 +200,7 @@ impl Counted {
             keep.push((*count > 0) != except);
             *count = count.saturating_sub(1);
         }
-        Ok(filter_record_batch(batch, &BooleanArray::from(keep))?)
+        Ok(filter_record_batch(&batch, &BooleanArray::from(keep))?)
     }
 }
 

@@ -23,7 +23,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Aggregate, Distinct, DistinctOn, Expr, ExprFunctionExt, FetchType, Limit, LogicalPlan, LogicalPlanBuilder,
-    Operator, SkipType, SortExpr, Window, binary_expr, cast, lit,
+    Operator, SkipType, SortExpr, Window, binary_expr, cast, lit, when,
 };
 
 use super::names::Names;
@@ -280,8 +280,8 @@ impl Domain<'_> {
     }
 }
 
-/// That the columns hold the same values. Floats are compared as text, since a join takes `-0.0` and `0.0` for one
-/// value, and DISTINCT for two.
+/// That the columns hold the same values. Floats are compared as text: `-0.0` and `0.0` are one value for DISTINCT and for
+/// the keys of a join, but two for a condition beside the keys, which this may become.
 pub fn equal(types: &[DataType], left: &[Column], right: &[Column]) -> Vec<Expr> {
     let pairs = left.iter().zip(right).zip(types);
     pairs
@@ -289,7 +289,11 @@ pub fn equal(types: &[DataType], left: &[Column], right: &[Column]) -> Vec<Expr>
             let (l, r) = (Expr::Column(l.clone()), Expr::Column(r.clone()));
             match data_type.is_floating() {
                 true => {
-                    let text = |e| cast(e, DataType::Utf8);
+                    let text = |e| {
+                        let text = cast(e, DataType::Utf8);
+                        let mut zero = when(text.clone().eq(lit("-0.0")), lit("0.0"));
+                        zero.otherwise(text).expect("both are texts")
+                    };
                     same(text(l), text(r))
                 }
                 false => same(l, r),

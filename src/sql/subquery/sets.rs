@@ -8,10 +8,9 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, Result, internal_err};
 use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions_aggregate::grouping::grouping_udaf;
 use datafusion::logical_expr::utils::enumerate_grouping_sets;
-use datafusion::logical_expr::{
-    Aggregate, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder, Operator, binary_expr, cast, lit,
-};
+use datafusion::logical_expr::{Aggregate, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder, cast, lit};
 
 use super::domain::{Carried, Domain, Padded, columns, filtered};
 
@@ -24,7 +23,6 @@ impl Domain<'_> {
             GroupingSet::Rollup(_) | GroupingSet::Cube(_) => true,
             GroupingSet::GroupingSets(sets) => sets.iter().any(Vec::is_empty),
         };
-        let count_of_keys = sets.distinct_expr().len();
         let input = Arc::unwrap_or_clone(aggregate.input);
         if !has_total {
             let Carried { plan, keys } = self.carry(input)?;
@@ -35,18 +33,29 @@ impl Domain<'_> {
             return Ok(Carried { plan, keys });
         }
         let Padded { plan, keys, inner, is_present } = self.padded(input)?;
-        let groups = columns(&keys).chain(self.within_sets(aggregate.group_expr, &inner)?).collect();
-        let groups = enumerate_grouping_sets(groups)?;
-        let rows = self.names.next("rows");
-        let calls = self.bound(aggregate.aggr_expr, &inner)?.into_iter().chain([count(lit(1)).alias(&rows)]);
-        let calls = calls.map(|call| filtered(call, &is_present)).collect::<Result<_>>()?;
+        let sets = self.within_sets(aggregate.group_expr, &inner)?;
+        let named = sets.iter().find_map(|set| match set {
+            Expr::GroupingSet(set) => Some(set.distinct_expr().into_iter().cloned().collect::<Vec<_>>()),
+            _ => None,
+        });
+        let named = named.unwrap_or_default();
+        let groups = enumerate_grouping_sets(columns(&keys).chain(sets).collect())?;
+        let (rows, left_out) = (self.names.next("rows"), self.names.next("left_out"));
+        let mut calls = self.bound(aggregate.aggr_expr, &inner)?;
+        calls.push(count(lit(1)).alias(&rows));
+        // A bit for each key that a set leaves out.
+        let all = (1_i64 << named.len()) - 1;
+        if !named.is_empty() {
+            calls.push(grouping_udaf().call(named).alias(&left_out));
+        }
+        let calls = calls.into_iter().map(|call| filtered(call, &is_present)).collect::<Result<_>>()?;
         let plan = LogicalPlan::Aggregate(Aggregate::try_new(plan.into(), groups, calls)?);
-        // The bits of the keys that a set leaves out, the last key lowest; the domain's columns come before.
-        let all = (1_u64 << count_of_keys) - 1;
-        let id = cast(Expr::Column(Column::from_name(Aggregate::INTERNAL_GROUPING_ID)), DataType::UInt64);
-        let is_total = binary_expr(id, Operator::BitwiseAnd, lit(all)).eq(lit(all));
-        let has_rows = Expr::Column(Column::from_name(rows)).gt(lit(0_i64));
-        let plan = LogicalPlanBuilder::from(plan).filter(has_rows.or(is_total))?.build()?;
+        let column = |name: String| Expr::Column(Column::from_name(name));
+        let is_total = match all {
+            0 => lit(true),
+            all => cast(column(left_out), DataType::Int64).eq(lit(all)),
+        };
+        let plan = LogicalPlanBuilder::from(plan).filter(column(rows).gt(lit(0_i64)).or(is_total))?.build()?;
         Ok(Carried { plan, keys })
     }
 
