@@ -25,10 +25,11 @@ DELETE FROM accounts;
 ROLLBACK;
 SELECT * FROM accounts ORDER BY owner;
 
--- A statement that fails is undone alone; the transaction goes on without it.
+-- After a statement that fails there is nothing but ROLLBACK: no half of a transaction is ever committed.
 .bail off
 BEGIN;
 INSERT INTO transfers VALUES ('bob', 'ada', 500);
 UPDATE accounts SET balance = balance - 500 WHERE owner = 'bob';
-ROLLBACK;
+UPDATE accounts SET balance = balance + 500 WHERE owner = 'ada';
+COMMIT;
 SELECT * FROM transfers;

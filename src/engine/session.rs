@@ -99,6 +99,8 @@ pub struct Session {
     cancel: Cancel,
     waits_for_sources: bool,
     transaction: Option<Transaction>,
+    /// Whether a statement of the open transaction failed: it can only be rolled back.
+    aborted: bool,
     /// Prepared statements by name.
     prepared: HashMap<String, Arc<Template>>,
     /// The parameters of the prepared statement that is being run.
@@ -107,8 +109,15 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(database: Database) -> Self {
-        let (cancel, prepared) = (Cancel::default(), HashMap::new());
-        Session { database, cancel, waits_for_sources: false, transaction: None, prepared, parameters: None }
+        Session {
+            database,
+            cancel: Cancel::default(),
+            waits_for_sources: false,
+            transaction: None,
+            aborted: false,
+            prepared: HashMap::new(),
+            parameters: None,
+        }
     }
 
     /// Stops the running statement, from another thread.
@@ -129,12 +138,28 @@ impl Session {
     /// Runs one statement.
     ///
     /// # Errors
-    /// What is wrong with the statement, and where. An error within a transaction leaves the transaction open, with
-    /// the statement's own changes undone.
+    /// What is wrong with the statement, and where. After an error within a transaction nothing but ROLLBACK can be run in
+    /// it; COMMIT rolls it back, and is an error.
     pub fn execute(&mut self, sql: &str) -> Result<Outcome> {
         self.cancel.reset();
         let beneath = self.catalog().expanded_depth();
-        with_stack(sql, beneath, || caught(PLANNING, || self.run(sql))).map_err(|error| locate(error, sql))
+        let outcome = with_stack(sql, beneath, || caught(PLANNING, || self.run(sql)));
+        self.noted(outcome).map_err(|error| locate(error, sql))
+    }
+
+    /// Notes a failure within the open transaction.
+    fn noted(&mut self, outcome: Result<Outcome>) -> Result<Outcome> {
+        self.aborted = self.transaction.is_some() && (self.aborted || outcome.is_err());
+        outcome
+    }
+
+    fn refuse_aborted(&self) -> Result<()> {
+        match self.aborted {
+            true => {
+                Err(Error::input("the transaction is aborted: a statement of it failed").with_hint("ROLLBACK ends it"))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Waits until all sources are at their end. One that failed stops a query of what it fed, and no other statement.
@@ -160,6 +185,9 @@ impl Session {
         let _entered = span.enter();
         self.parameters = None;
         let statement = parse(sql)?;
+        if !matches!(statement, Statement::Commit | Statement::Rollback) {
+            self.refuse_aborted()?;
+        }
         if self.waits_for_sources && reads_rows(&statement) {
             self.wait_for_sources(&statement)?;
         }
@@ -292,6 +320,11 @@ impl Session {
 
     fn commit(&mut self) -> Result<Outcome> {
         let transaction = self.transaction.take().ok_or_else(|| Error::input("no transaction is open"))?;
+        if self.aborted {
+            return Err(Error::input(
+                "a statement of the transaction failed: it is rolled back, and nothing is changed",
+            ));
+        }
         self.database.commit(transaction.into_commit()).wait()?;
         Ok(Outcome::done("COMMIT"))
     }

@@ -87,23 +87,33 @@ fn a_commit_over_what_others_changed_is_refused() {
 }
 
 #[test]
-fn a_failed_statement_leaves_its_transaction_as_it_was() {
+fn after_a_failed_statement_there_is_nothing_but_rollback() {
     let db = shop();
-    let mut session = db.session();
-    done(&mut session, "BEGIN");
-    done(&mut session, "INSERT INTO stock VALUES ('drill', 4)");
+    let before = stock(&db);
     for wrong in [
         "INSERT INTO stock VALUES ('eraser', 1), ('file', -1)",
         "UPDATE stock SET n = n - 2",
         "UPDATE stock SET item = 'same'",
         "SELECT nothing FROM stock",
+        "SELEC * FROM stock",
         "CREATE STREAM other (n BIGINT)",
         "BEGIN",
     ] {
-        assert!(session.execute(wrong).is_err(), "{wrong}");
+        for end in ["COMMIT", "ROLLBACK"] {
+            let mut session = db.session();
+            done(&mut session, "BEGIN");
+            done(&mut session, "INSERT INTO stock VALUES ('drill', 4)");
+            assert!(session.execute(wrong).is_err(), "{wrong}");
+            for next in ["INSERT INTO stock VALUES ('saw', 4)", "SELECT * FROM stock", "BEGIN"] {
+                assert!(session.execute(next).unwrap_err().to_string().contains("aborted"), "{wrong}; {next}");
+            }
+            assert_eq!(session.execute(end).is_err(), end == "COMMIT", "{wrong}; {end}");
+            assert!(!session.in_transaction());
+            done(&mut session, "INSERT INTO stock VALUES ('saw', 1)");
+            done(&mut session, "DELETE FROM stock WHERE item = 'saw'");
+            assert_eq!(stock(&db), before, "{wrong}; {end}");
+        }
     }
-    done(&mut session, "COMMIT");
-    assert_eq!(stock(&db), "ax|1 bolt|20 chisel|3 drill|4");
     verify(&db);
 }
 

@@ -79,7 +79,9 @@ impl Session {
         if !self.database.is(statement.database()) {
             return Err(Error::input("the statement was prepared in another database"));
         }
-        self.execute_template(statement.template(), values)
+        self.refuse_aborted()?;
+        let outcome = self.execute_template(statement.template(), values);
+        self.noted(outcome)
     }
 
     pub(in crate::engine) fn execute_template(

@@ -130,6 +130,18 @@ impl Reference {
         bag(&[self.rows[at].get()])
     }
 
+    /// The rows of all relations.
+    pub fn rows(&self) -> Vec<RecordBatch> {
+        self.rows.iter().map(|rows| rows.get()).collect()
+    }
+
+    /// Puts back rows that there were.
+    pub fn set_rows(&self, rows: Vec<RecordBatch>) {
+        for (relation, rows) in self.rows.iter().zip(rows) {
+            *relation.rows.lock().unwrap() = rows;
+        }
+    }
+
     /// Adds a view.
     pub fn create_view(&mut self, name: &str, sql: &str) -> Result<()> {
         let (plan, optimized, physical) = self.planned(sql)?;

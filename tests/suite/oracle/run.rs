@@ -217,10 +217,19 @@ impl<'a> Run<'a> {
         if transaction {
             session.execute("BEGIN").map_err(|e| e.to_string())?;
         }
+        let before = self.reference.rows();
         for change in changes {
             let sql = change.sql(&self.case.relations);
             match (session.execute(&sql), self.reference.change(change)) {
-                (Ok(_), Ok(())) | (Err(Error::Input(_)), Err(_)) => {}
+                (Ok(_), Ok(())) => {}
+                (Err(Error::Input(_)), Err(_)) if transaction => {
+                    self.reference.set_rows(before);
+                    return match session.execute("COMMIT") {
+                        Err(Error::Input(_)) => Ok(()),
+                        other => Err(format!("COMMIT after {sql} has failed: {other:?}")),
+                    };
+                }
+                (Err(Error::Input(_)), Err(_)) => {}
                 (Ok(_), Err(error)) => return Err(format!("taken, but should be refused ({error}): {sql}")),
                 (Err(error), _) => return Err(format!("refused: {error}: {sql}")),
             }
