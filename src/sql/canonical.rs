@@ -6,6 +6,8 @@
 //! input: what the query asks for first, then every column that can be ordered, ascending, NULL last. Rows that tie
 //! then are equal, and their order cannot be seen.
 
+mod windows;
+
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -26,6 +28,7 @@ use super::functions::is_order_sensitive;
 use super::recursive::recursive;
 use super::subquery::decorrelate;
 use super::total_order::TotalOrder;
+use windows::{ByColumns, with_columns};
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written, before any optimisation.
 ///
@@ -91,12 +94,8 @@ fn compare_by_fields(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             })
         }
         LogicalPlan::Window(window) => {
-            let schema = window.input.schema();
-            let expr =
-                window.window_expr.iter().cloned().map(|e| window_by_fields(e, schema)).collect::<Result<Vec<_>>>()?;
-            let changed = expr != window.window_expr;
-            let plan = if changed { Window::try_new(expr, window.input)? } else { window };
-            Ok(Transformed::new_transformed(LogicalPlan::Window(plan), changed))
+            let ByColumns { window, shown } = ByColumns::of(window)?;
+            Ok(Transformed::yes(with_columns(window, shown)?))
         }
         LogicalPlan::RecursiveQuery(query) => recursive(query),
         other => Ok(Transformed::no(other)),
@@ -245,6 +244,8 @@ fn extreme_nested(function: AggregateFunction, schema: &DFSchema) -> Result<Aggr
 
 /// Puts the input in the order of partition, order and then everything else. The window asks for less and takes it.
 fn rewrite_window(window: Window) -> Result<Transformed<LogicalPlan>> {
+    let ties = total_order(window.input.schema());
+    let ByColumns { window, shown } = ByColumns::of(window)?;
     let mut order: Vec<SortExpr> = Vec::new();
     // Windows of other partitions or orders sit in nodes of their own: the planner groups equal ones.
     if let Some(Expr::WindowFunction(function)) = window.window_expr.first().map(|e| e.clone().unalias()) {
@@ -253,32 +254,14 @@ fn rewrite_window(window: Window) -> Result<Transformed<LogicalPlan>> {
         add(&mut order, &partition);
         add(&mut order, &params.order_by);
     }
-    add_ties(&mut order, window.input.schema());
-    if order.is_empty() {
-        return Ok(Transformed::no(LogicalPlan::Window(window)));
-    }
-    let schema = window.input.schema();
-    let order = by_fields(order, schema)?;
-    let window_expr =
-        window.window_expr.into_iter().map(|e| window_by_fields(e, schema)).collect::<Result<Vec<_>>>()?;
-    let input = TotalOrder::plan(window.input.as_ref().clone(), order);
-    Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(window_expr, input.into())?)))
-}
-
-/// A window function with its order by fields, under the name that it had.
-fn window_by_fields(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    let name = expr.schema_name().to_string();
-    let rewritten = expr.transform_up(|e| match e {
-        Expr::WindowFunction(mut function) => {
-            let order = by_fields(function.params.order_by.clone(), schema)?;
-            let changed = order != function.params.order_by;
-            function.params.order_by = order;
-            Ok(Transformed::new_transformed(Expr::WindowFunction(function), changed))
-        }
-        other => Ok(Transformed::no(other)),
-    })?;
-    let is_named = matches!(rewritten.data, Expr::Alias(_));
-    Ok(if rewritten.transformed && !is_named { rewritten.data.alias(name) } else { rewritten.data })
+    add(&mut order, &ties);
+    let order = by_fields(order, window.input.schema())?;
+    let input = match order.is_empty() {
+        true => window.input,
+        false => TotalOrder::plan(window.input.as_ref().clone(), order).into(),
+    };
+    let window = Window::try_new(window.window_expr, input)?;
+    Ok(Transformed::yes(with_columns(window, shown)?))
 }
 
 fn add_ties(order: &mut Vec<SortExpr>, schema: &DFSchema) {

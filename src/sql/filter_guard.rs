@@ -14,17 +14,23 @@ use datafusion::logical_expr::expr::{AggregateFunction, Case};
 /// The call with the filter before its arguments and its order, where these are more than columns and constants.
 pub fn guarded(mut function: AggregateFunction) -> Transformed<AggregateFunction> {
     let params = &mut function.params;
-    let Some(filter) = params.filter.clone().filter(|filter| !has_subquery(filter)) else {
-        return Transformed::no(function);
-    };
     let order = params.order_by.iter_mut().map(|sort| &mut sort.expr);
+    let changed = guard(params.filter.as_deref(), params.args.iter_mut().chain(order));
+    Transformed::new_transformed(function, changed)
+}
+
+/// Puts the filter before expressions that are more than columns and constants; says whether there are any.
+pub fn guard<'a>(filter: Option<&Expr>, exprs: impl Iterator<Item = &'a mut Expr>) -> bool {
+    let Some(filter) = filter.filter(|filter| !has_subquery(filter)) else {
+        return false;
+    };
     let mut changed = false;
-    for expr in params.args.iter_mut().chain(order).filter(|expr| may_fail(expr)) {
+    for expr in exprs.filter(|expr| may_fail(expr)) {
         let then = std::mem::take(expr);
-        *expr = Expr::Case(Case::new(None, vec![(filter.clone(), then.into())], None));
+        *expr = Expr::Case(Case::new(None, vec![(filter.clone().into(), then.into())], None));
         changed = true;
     }
-    Transformed::new_transformed(function, changed)
+    changed
 }
 
 /// Whether the evaluation of an expression may find something wrong with a row. Subqueries are left as they are: they

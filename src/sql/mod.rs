@@ -38,6 +38,7 @@ pub mod postgres;
 mod recursive;
 pub mod refuse;
 mod round_limit;
+mod row_by_row;
 mod rules;
 pub mod split;
 pub mod statement;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, Filter, GroupingSet, LogicalPlan, Window};
+use datafusion::logical_expr::{Expr, Filter, GroupingSet, Join, LogicalPlan, LogicalPlanBuilder, Window};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -12,6 +12,8 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::functions::ClearFields;
 use super::round_limit::LimitRounds;
+use super::row_by_row::CutBatches;
+use super::subquery::{lateral, outer_columns};
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
@@ -29,6 +31,7 @@ const DROPPED: [&str; 3] = [
 pub fn rules() -> Vec<Rule> {
     let corrected = |rule: Rule| match rule.name() {
         "push_down_filter" => Arc::new(KeepAboveTotals(rule)) as Rule,
+        "decorrelate_lateral_join" => Arc::new(JoinUnrelated(rule)) as Rule,
         _ => rule,
     };
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected);
@@ -38,10 +41,11 @@ pub fn rules() -> Vec<Rule> {
 /// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.
 const UNPROVEN: &str = "SanityCheckPlan";
 
-/// The batch engine's rules for physical plans, without the one that refuses right plans, and with a limit of rounds.
+/// The batch engine's rules for physical plans, without the one that refuses right plans, with a limit of rounds,
+/// and with batches of one row where these are asked for.
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != UNPROVEN);
-    rules.chain([Arc::new(LimitRounds) as _]).collect()
+    rules.chain([Arc::new(LimitRounds) as _, Arc::new(CutBatches) as _]).collect()
 }
 
 /// Whether a group expression has the group of all rows among its sets.
@@ -121,6 +125,37 @@ impl OptimizerRule for KeepAboveTotals {
             return Ok(Transformed::no(plan));
         }
         let plan = if has_names_twice(&plan) { named_once(plan)? } else { plan };
+        self.0.rewrite(plan, config)
+    }
+}
+
+/// Makes joins of lateral ones, also of those whose subquery no longer names an outer column: a condition that is
+/// always true or never may have been the only one to do so.
+#[derive(Debug)]
+struct JoinUnrelated(Rule);
+
+impl OptimizerRule for JoinUnrelated {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if let LogicalPlan::Join(join) = &plan
+            && let Some((subquery, alias)) = lateral(&join.right)
+            && outer_columns(&subquery.subquery)?.is_empty()
+        {
+            let right = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone());
+            let right = match alias {
+                Some(alias) => right.alias(alias.clone())?,
+                None => right,
+            };
+            let join = Join { right: right.build()?.into(), ..join.clone() };
+            return Ok(Transformed::yes(LogicalPlan::Join(join)));
+        }
         self.0.rewrite(plan, config)
     }
 }

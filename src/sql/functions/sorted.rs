@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, new_empty_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortColumn, SortOptions, concat, lexsort_to_indices, take};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, ReversedUDAF, Signature};
-use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
+
+use super::recipe::Recipe;
 
 /// A function of the batch engine over sorted rows.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -85,15 +86,7 @@ impl AggregateUDFImpl for Sorted {
 /// Keeps the rows, and gives them sorted to a new accumulator whenever the result is wanted.
 #[derive(Debug)]
 struct SortedRows {
-    function: Arc<AggregateUDF>,
-    return_field: FieldRef,
-    schema: Schema,
-    ignore_nulls: bool,
-    order_bys: Vec<PhysicalSortExpr>,
-    name: String,
-    is_distinct: bool,
-    exprs: Vec<Arc<dyn PhysicalExpr>>,
-    expr_fields: Vec<FieldRef>,
+    recipe: Recipe,
     /// The arguments, then the order where the rows are sorted by that.
     columns: Vec<ArrayRef>,
     /// How these last columns are ordered; nothing where the rows are sorted by value.
@@ -111,37 +104,9 @@ impl SortedRows {
             }
         }
         let columns = types.iter().map(new_empty_array).collect();
-        let rows = SortedRows {
-            function,
-            return_field: args.return_field.clone(),
-            schema: args.schema.clone(),
-            ignore_nulls: args.ignore_nulls,
-            // Rows that come in order need none.
-            order_bys: if by_order { Vec::new() } else { args.order_bys.to_vec() },
-            name: args.name.to_string(),
-            is_distinct: args.is_distinct,
-            exprs: args.exprs.to_vec(),
-            expr_fields: args.expr_fields.to_vec(),
-            columns,
-            order: by_order.then_some(order),
-        };
-        // What the function refuses, it refuses now.
-        rows.fresh()?;
-        Ok(rows)
-    }
-
-    fn fresh(&self) -> Result<Box<dyn Accumulator>> {
-        self.function.accumulator(AccumulatorArgs {
-            return_field: self.return_field.clone(),
-            schema: &self.schema,
-            ignore_nulls: self.ignore_nulls,
-            order_bys: &self.order_bys,
-            is_reversed: false,
-            name: &self.name,
-            is_distinct: self.is_distinct,
-            exprs: &self.exprs,
-            expr_fields: &self.expr_fields,
-        })
+        // Rows that come in order need none.
+        let recipe = Recipe::new(function, args, if by_order { &[] } else { args.order_bys })?;
+        Ok(SortedRows { recipe, columns, order: by_order.then_some(order) })
     }
 
     fn add(&mut self, values: &[ArrayRef]) -> Result<()> {
@@ -185,7 +150,7 @@ impl Accumulator for SortedRows {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let mut accumulator = self.fresh()?;
+        let mut accumulator = self.recipe.fresh()?;
         accumulator.update_batch(&self.sorted()?)?;
         accumulator.evaluate()
     }

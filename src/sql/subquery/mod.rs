@@ -39,10 +39,11 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, Sort, Subquery, lit, not};
 
 use self::domain::{Carried, Domain, equal, rows_types};
-use self::lateral::lateral;
+pub use self::lateral::lateral;
 use self::names::Names;
-use self::outer::{has_subquery, outer_columns, subquery_of};
-use self::shape::{Asked, any_row, as_join, has_one_row, is_plain, is_plain_total};
+pub use self::outer::outer_columns;
+use self::outer::{has_subquery, subquery_of};
+use self::shape::{Asked, any_row, as_join, as_plain, has_one_row, is_plain, is_plain_total};
 use crate::sql::own_node::{Own, OwnNode};
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written.
@@ -187,14 +188,35 @@ impl Rewrite {
                 let subquery = self.within(within.subquery)?;
                 Ok(Expr::InSubquery(InSubquery { subquery, ..within }))
             }
-            (Place::Condition, Expr::Exists(exists)) if is_plain(&exists.subquery.subquery)? => {
-                let subquery = self.within(exists.subquery)?;
-                Ok(Expr::Exists(Exists { subquery, ..exists }))
+            (Place::Condition, Expr::Exists(mut exists)) => match as_plain(&exists.subquery.subquery)? {
+                Some(plan) => {
+                    exists.subquery.subquery = plan.into();
+                    let subquery = self.within(exists.subquery)?;
+                    Ok(Expr::Exists(Exists { subquery, ..exists }))
+                }
+                None => self.values(Expr::Exists(exists), input, Place::Within),
+            },
+            (Place::Condition, expr) => self.values(expr, input, Place::Within),
+            (place, expr) => self.values(expr, input, place),
+        }
+    }
+
+    /// The expression with its subqueries as values.
+    fn values(&self, expr: Expr, input: &mut Input, place: Place) -> Result<Expr> {
+        Ok(expr.transform_down(|e| self.value(e, input, place))?.data)
+    }
+
+    /// A scalar subquery, with a name of its own for its column where the batch engine would take that for another.
+    fn named_apart(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        if is_plain_total(&plan)? {
+            return Ok(plan);
+        }
+        match plan {
+            LogicalPlan::Projection(projection) => {
+                let exprs = projection.expr.into_iter().map(|expr| expr.alias(self.names.next("value")));
+                LogicalPlanBuilder::from(Arc::unwrap_or_clone(projection.input)).project(exprs)?.build()
             }
-            (place, expr) => {
-                let place = if place == Place::Condition { Place::Within } else { place };
-                Ok(expr.transform_down(|e| self.value(e, input, place))?.data)
-            }
+            plan => Ok(plan),
         }
     }
 
@@ -250,8 +272,11 @@ impl Rewrite {
     fn scalar(&self, subquery: Subquery, input: &mut Input, place: Place) -> Result<Expr> {
         let plan = subquery.subquery.as_ref().clone();
         let is_joined_rightly = place != Place::Elsewhere;
-        if is_joined_rightly && !outer_columns(&plan)?.is_empty() && is_plain_total(&plan)? {
-            return Ok(Expr::ScalarSubquery(subquery));
+        if is_joined_rightly && !outer_columns(&plan)?.is_empty() {
+            let plan = self.named_apart(plan.clone())?;
+            if is_plain_total(&plan)? {
+                return Ok(Expr::ScalarSubquery(Subquery { subquery: plan.into(), ..subquery }));
+            }
         }
         let alias = self.names.next("scalar");
         let value = Expr::Column(plan.schema().columns().swap_remove(0));

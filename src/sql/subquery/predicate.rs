@@ -30,7 +30,7 @@ pub fn is_joined_rightly(within: &InSubquery) -> Result<bool> {
 }
 
 /// A condition as several, none of which is NOT over a subquery: `NOT IN` that the batch engine does not do rightly as NOT
-/// EXISTS of what would make it other than true.
+/// EXISTS of what would make it other than true, and such an `IN` as EXISTS of what makes it true.
 pub fn as_conditions(condition: Expr, schema: &DFSchema) -> Result<Vec<Expr>> {
     let condition = match condition {
         Expr::Not(inner) => match *inner {
@@ -53,6 +53,9 @@ pub fn as_conditions(condition: Expr, schema: &DFSchema) -> Result<Vec<Expr>> {
             let parts = Parts::of(*within.expr, Operator::Eq, &within.subquery, schema)?;
             let value_is_null = parts.expr.clone().is_null();
             Ok(vec![asks(&parts.holds, true), asks(&parts.null, true), not(value_is_null.and(asks(&parts.any, false)))])
+        }
+        Expr::InSubquery(within) if !within.negated && !is_joined_rightly(&within)? => {
+            Ok(vec![asks(&Parts::of(*within.expr, Operator::Eq, &within.subquery, schema)?.holds, false)])
         }
         other => Ok(vec![other]),
     }

@@ -3,7 +3,9 @@
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, Result};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Operator, lit};
+use datafusion::logical_expr::{
+    BinaryExpr, Distinct, Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Operator, Projection, lit,
+};
 
 use super::outer::{has_subquery, outer_columns, reaches_out};
 use crate::sql::own_node::{Own, OwnNode};
@@ -20,7 +22,7 @@ pub fn is_plain(plan: &LogicalPlan) -> Result<bool> {
     match plan {
         LogicalPlan::Filter(filter) => Ok(!reaches_out(&filter.predicate, plan)? && is_plain(&filter.input)?),
         LogicalPlan::Projection(projection) => {
-            Ok(!projection.expr.iter().any(names_outer) && is_plain(&projection.input)?)
+            Ok(!projection.expr.iter().any(names_outer) && !hides(projection)? && is_plain(&projection.input)?)
         }
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
             Ok(!sort.expr.iter().any(|s| names_outer(&s.expr)) && is_plain(&sort.input)?)
@@ -34,16 +36,27 @@ pub fn is_plain(plan: &LogicalPlan) -> Result<bool> {
     }
 }
 
-/// A subquery that is asked only for whether it has a row, as the right side of a join under the name `alias`; nothing
-/// where outer columns are named in other places than conditions. Columns of `outer` become those of the left side; others
-/// are of queries further out, for these to bind.
-///
-/// # Errors
-/// When a node cannot be rebuilt, which would be a bug.
-pub fn as_join(plan: &LogicalPlan, alias: &str, outer: &DFSchema) -> Result<Option<Asked>> {
+/// Whether a projection gives one of its columns the name of another column that stands beside an outer one below it: the
+/// batch engine takes that column up through the projection, and then cannot tell the two apart.
+fn hides(projection: &Projection) -> Result<bool> {
+    let mut taken_up: Vec<Column> = Vec::new();
+    projection.input.apply(|node| {
+        if let LogicalPlan::Filter(filter) = node {
+            let conditions = split_conjunction(&filter.predicate).into_iter().filter(|e| e.contains_outer());
+            taken_up.extend(conditions.flat_map(|condition| condition.column_refs()).cloned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let named = projection.expr.iter().zip(projection.schema.iter()).filter(|(_, (qualifier, _))| qualifier.is_none());
+    let mut named = named.map(|(expr, (_, field))| (expr.clone().unalias(), field.name()));
+    Ok(named.any(|(expr, name)| taken_up.iter().any(|c| c.name == *name && expr != Expr::Column(c.clone()))))
+}
+
+/// A subquery that is asked only for whether it has a row, without what only names, orders and repeats its columns, as
+/// rows and conditions on them.
+fn bare(plan: &LogicalPlan) -> Result<(&LogicalPlan, Vec<Expr>)> {
     let mut base = plan;
     let mut conditions: Vec<Expr> = Vec::new();
-    // What the columns are, in which order and how often makes no difference to there being a row.
     loop {
         base = match base {
             LogicalPlan::Projection(projection) if !projection.expr.iter().any(names_outer) => {
@@ -63,9 +76,37 @@ pub fn as_join(plan: &LogicalPlan, alias: &str, outer: &DFSchema) -> Result<Opti
                 conditions.extend(split_conjunction(&filter.predicate).into_iter().cloned());
                 &filter.input
             }
-            _ => break,
+            _ => return Ok((base, conditions)),
         };
     }
+}
+
+/// A subquery that is asked only for whether it has a row, as one of which the batch engine makes a join rightly; nothing
+/// where there is none.
+///
+/// # Errors
+/// When a node cannot be rebuilt, which would be a bug.
+pub fn as_plain(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    if is_plain(plan)? {
+        return Ok(Some(plan.clone()));
+    }
+    let (base, conditions) = bare(plan)?;
+    let rows = LogicalPlanBuilder::from(base.clone());
+    let plan = match conjunction(conditions) {
+        Some(condition) => rows.filter(condition)?.build()?,
+        None => rows.build()?,
+    };
+    Ok(is_plain(&plan)?.then_some(plan))
+}
+
+/// A subquery that is asked only for whether it has a row, as the right side of a join under the name `alias`; nothing
+/// where outer columns are named in other places than conditions. Columns of `outer` become those of the left side; others
+/// are of queries further out, for these to bind.
+///
+/// # Errors
+/// When a node cannot be rebuilt, which would be a bug.
+pub fn as_join(plan: &LogicalPlan, alias: &str, outer: &DFSchema) -> Result<Option<Asked>> {
+    let (base, conditions) = bare(plan)?;
     let (conditions, own): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(Expr::contains_outer);
     if !outer_columns(base)?.is_empty() {
         return Ok(None);
@@ -141,7 +182,7 @@ fn below(conditions: &mut [Expr], columns: Vec<Column>, exprs: Vec<Expr>) -> Res
 pub fn is_plain_total(plan: &LogicalPlan) -> Result<bool> {
     match plan {
         LogicalPlan::Projection(projection) => {
-            Ok(!projection.expr.iter().any(names_outer) && is_plain_total(&projection.input)?)
+            Ok(!projection.expr.iter().any(names_outer) && !hides(projection)? && is_plain_total(&projection.input)?)
         }
         LogicalPlan::SubqueryAlias(alias) => is_plain_total(&alias.input),
         LogicalPlan::Aggregate(aggregate) => Ok(aggregate.group_expr.is_empty()

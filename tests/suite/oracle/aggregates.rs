@@ -23,7 +23,8 @@ impl Queries<'_> {
         }
     }
 
-    fn plain_call(&mut self, columns: &[Named]) -> (String, Kind) {
+    /// A call of a function that everybody knows.
+    pub fn plain_call(&mut self, columns: &[Named]) -> (String, Kind) {
         let depth = self.random.below(2);
         let (argument, kind) = self.expressions(columns).any(depth);
         let number = *self.random.pick(&[Kind::Int, Kind::Int, Kind::Float, Kind::Decimal]);
@@ -41,7 +42,8 @@ impl Queries<'_> {
         }
     }
 
-    fn logical_call(&mut self, columns: &[Named]) -> (String, Kind) {
+    /// A call of a function of bits.
+    pub fn logical_call(&mut self, columns: &[Named]) -> (String, Kind) {
         let distinct = *self.random.pick(&["", "", "DISTINCT "]);
         let depth = self.random.below(2);
         let int = self.expressions(columns).of(Kind::Int, depth);
@@ -55,7 +57,8 @@ impl Queries<'_> {
         }
     }
 
-    fn statistic(&mut self, columns: &[Named]) -> (String, Kind) {
+    /// Variance and what is like it.
+    pub fn statistic(&mut self, columns: &[Named]) -> (String, Kind) {
         let distinct = *self.random.pick(&["", "", "DISTINCT "]);
         let mut number = || {
             let kind = *self.random.pick(&[Kind::Int, Kind::Float, Kind::Decimal]);
@@ -83,7 +86,8 @@ impl Queries<'_> {
         }
     }
 
-    fn quantile(&mut self, columns: &[Named]) -> (String, Kind) {
+    /// A value with so many others below it.
+    pub fn quantile(&mut self, columns: &[Named]) -> (String, Kind) {
         let distinct = *self.random.pick(&["", "", "DISTINCT "]);
         let kind = *self.random.pick(&[Kind::Int, Kind::Float, Kind::Decimal]);
         let number = self.expressions(columns).of(kind, 0);
@@ -121,7 +125,8 @@ impl Queries<'_> {
         };
         let nulls = *self.random.pick(&["", "", " IGNORE NULLS"]);
         match self.random.below(9) {
-            0 => (format!("CAST(array_agg({argument}{order}) AS TEXT)"), Kind::Text),
+            // No text is made of structs.
+            0 if kind != Kind::Struct => (format!("CAST(array_agg({argument}{order}) AS TEXT)"), Kind::Text),
             1 => (format!("array_agg(CAST({int} AS BIGINT){order})"), Kind::List),
             2 => (format!("array_agg(DISTINCT CAST({int} AS BIGINT))"), Kind::List),
             3 => (format!("string_agg({text}, ','{order})"), Kind::Text),

@@ -4,19 +4,6 @@ use super::expression::Named;
 use super::query::{From, Queries, Query, named};
 use super::value::{KINDS, Kind, literal};
 
-/// Kinds whose values MIN and MAX take as window functions.
-const FLAT: [Kind; 9] = [
-    Kind::Int,
-    Kind::Float,
-    Kind::Decimal,
-    Kind::Text,
-    Kind::Bool,
-    Kind::Date,
-    Kind::Time,
-    Kind::Unsigned,
-    Kind::Moment,
-];
-
 impl Queries<'_> {
     /// `SELECT list, f(..) OVER (..), ... FROM ...`
     pub fn window(&mut self, depth: usize) -> Query {
@@ -42,24 +29,25 @@ impl Queries<'_> {
         Query { sql: format!("SELECT {} FROM {}{condition}{named}", items.join(", "), from.sql), kinds }
     }
 
-    /// Partition, order and frame, by columns: the batch engine evaluates expressions here over all rows at once, where a
-    /// view takes them row by row, and then one may fail for a row that the condition beside it leaves out.
+    /// Partition, order and frame.
     fn over(&mut self, columns: &[Named]) -> String {
         let mut parts = Vec::new();
         if self.random.percent(65) {
-            let (partition, _) = self.expressions(columns).any(0);
+            let depth = self.random.below(3);
+            let (partition, _) = self.expressions(columns).any(depth);
             parts.push(format!("PARTITION BY {partition}"));
         }
         let by_number = self.random.percent(20);
         let has_order = by_number || self.random.percent(75);
         if has_order {
+            let depth = self.random.below(3);
             let order = match by_number {
-                true => self.expressions(columns).of(Kind::Int, 0),
-                false => self.expressions(columns).any(0).0,
+                true => self.expressions(columns).of(Kind::Int, depth),
+                false => self.expressions(columns).any(depth).0,
             };
             let direction = *self.random.pick(&["", "", " DESC", " NULLS FIRST", " DESC NULLS LAST"]);
             let then = match self.random.percent(20) && !by_number {
-                true => format!(", {}", self.random.pick(columns).name),
+                true => format!(", {}", self.expressions(columns).any(1).0),
                 false => String::new(),
             };
             parts.push(format!("ORDER BY {order}{direction}{then}"));
@@ -91,41 +79,53 @@ impl Queries<'_> {
     }
 
     fn window_call(&mut self, columns: &[Named], over: &str) -> (String, Kind) {
-        let (argument, kind) = self.expressions(columns).any(0);
-        let number = *self.random.pick(&[Kind::Int, Kind::Int, Kind::Float, Kind::Decimal]);
-        let numeric = self.expressions(columns).of(number, 0);
-        let flat = *self.random.pick(&FLAT);
-        let flat_argument = self.expressions(columns).of(flat, 0);
+        let depth = self.random.below(3);
+        let (argument, kind) = self.expressions(columns).any(depth);
         let nulls = *self.random.pick(&["", "", " IGNORE NULLS", " RESPECT NULLS"]);
         let offset = self.random.below(3);
         let fallback = literal(self.random, kind);
-        let (call, kind, is_aggregate) = match self.random.below(23) {
-            0 => ("row_number()".into(), Kind::Int, false),
-            1 => ("rank()".into(), Kind::Int, false),
-            2 => ("dense_rank()".into(), Kind::Int, false),
-            3 => ("percent_rank()".into(), Kind::Float, false),
-            4 => ("cume_dist()".into(), Kind::Float, false),
-            5 => (format!("ntile({})", offset + 1), Kind::Int, false),
-            6 => (format!("lag({argument}){nulls}"), kind, false),
-            7 => (format!("lead({argument}, {offset}){nulls}"), kind, false),
-            8 => (format!("lag({argument}, {offset}, {fallback})"), kind, false),
-            9 | 10 => (format!("first_value({argument}){nulls}"), kind, false),
-            11 | 12 => (format!("last_value({argument}){nulls}"), kind, false),
-            13 => (format!("nth_value({argument}, {})", offset + 1), kind, false),
-            14 => ("count(*)".into(), Kind::Int, true),
-            15 => (format!("count({argument})"), Kind::Int, true),
-            16 | 17 => (format!("sum({numeric})"), number, true),
-            18 => (format!("avg({numeric})"), if number == Kind::Int { Kind::Float } else { number }, true),
-            19 => (format!("min({flat_argument})"), flat, true),
-            20 => (format!("max({flat_argument})"), flat, true),
-            21 => (format!("bool_or({flat_argument} IS NULL)"), Kind::Bool, true),
+        let (call, kind) = match self.random.below(28) {
+            0 => ("row_number()".into(), Kind::Int),
+            1 => ("rank()".into(), Kind::Int),
+            2 => ("dense_rank()".into(), Kind::Int),
+            3 => ("percent_rank()".into(), Kind::Float),
+            4 => ("cume_dist()".into(), Kind::Float),
+            5 => (format!("ntile({})", offset + 1), Kind::Int),
+            6 => (format!("lag({argument}){nulls}"), kind),
+            7 => (format!("lead({argument}, {offset}){nulls}"), kind),
+            8 => (format!("lag({argument}, {offset}, {fallback})"), kind),
+            9 | 10 => (format!("first_value({argument}){nulls}"), kind),
+            11 | 12 => (format!("last_value({argument}){nulls}"), kind),
+            13 => (format!("nth_value({argument}, {})", offset + 1), kind),
+            _ => return self.window_aggregate(columns, over),
+        };
+        (format!("{call} OVER {over}"), kind)
+    }
+
+    /// An aggregate over a frame.
+    fn window_aggregate(&mut self, columns: &[Named], over: &str) -> (String, Kind) {
+        let (call, kind) = match self.random.below(10) {
+            0..5 => self.plain_call(columns),
+            5 | 6 => self.logical_call(columns),
+            7 => self.statistic(columns),
+            8 => self.quantile(columns),
             _ => {
-                let text = self.expressions(columns).of(Kind::Text, 0);
-                (format!("string_agg({text}, ',')"), Kind::Text, true)
+                let distinct = *self.random.pick(&["", "", "DISTINCT "]);
+                let int = self.expressions(columns).of(Kind::Int, 1);
+                let text = self.expressions(columns).of(Kind::Text, 1);
+                match self.random.percent(50) {
+                    true => (format!("array_agg({distinct}CAST({int} AS BIGINT))"), Kind::List),
+                    false => (format!("string_agg({distinct}{text}, ',')"), Kind::Text),
+                }
             }
         };
-        let filter = match is_aggregate && self.random.percent(20) {
-            true => format!(" FILTER (WHERE {flat_argument} IS NOT NULL)"),
+        // What is made of a call is none, and a call with an order of its own has no frame.
+        let (call, kind) = match call.starts_with("CAST(") || call.contains("WITHIN GROUP") {
+            true => ("count(*)".into(), Kind::Int),
+            false => (call, kind),
+        };
+        let filter = match self.random.percent(20) {
+            true => format!(" FILTER (WHERE {})", self.expressions(columns).condition(2)),
             false => String::new(),
         };
         (format!("{call}{filter} OVER {over}"), kind)
@@ -136,10 +136,10 @@ impl Queries<'_> {
         let from = self.from(depth);
         let number = *self.random.pick(&["row_number()", "row_number()", "rank()", "dense_rank()"]);
         let partition = match self.random.percent(75) {
-            true => format!("PARTITION BY {} ", self.expressions(&from.columns).any(0).0),
+            true => format!("PARTITION BY {} ", self.expressions(&from.columns).any(1).0),
             false => String::new(),
         };
-        let order = self.expressions(&from.columns).any(0).0;
+        let order = self.expressions(&from.columns).any(2).0;
         let direction = *self.random.pick(&["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]);
         let call = format!("{number} OVER ({partition}ORDER BY {order}{direction})");
         let most = self.random.below(4);
