@@ -198,6 +198,15 @@ impl OrderedRows {
         self.codec.decode(keys.into_iter().map(|key| key.as_ref()))
     }
 
+    /// The bytes of a place in a partition, of rows that are ordered by one column.
+    ///
+    /// # Errors
+    /// When a nested value cannot be encoded.
+    pub fn place(&self, partition: &[u8], value: &ArrayRef) -> Result<Vec<u8>> {
+        let encoded = self.segments[1].1.convert_columns(std::slice::from_ref(value))?;
+        Ok([partition, encoded.row(0).data()].concat())
+    }
+
     /// How many different rows there are.
     pub fn len(&self) -> usize {
         self.rows.len()

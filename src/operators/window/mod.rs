@@ -9,9 +9,11 @@
 //!
 //! The rows of all partitions are kept in one total order, so that the functions, which are the batch engine's own, see
 //! them as the batch query does. [`Reach`] says how far a change is felt and how much has to be seen for that: a
-//! frame of ten rows takes ten rows to both sides, a running sum everything behind the change (before it, what was kept
-//! of it: see `running.rs`), and what is not known takes the partition.
+//! frame of ten rows takes ten rows to both sides, one of ten minutes the rows of ten minutes, a running sum everything
+//! behind the change (before it, what was kept of it: see `running.rs`), and what is not known takes the partition.
 
+mod distance;
+mod edge;
 mod evaluate;
 mod reach;
 mod running;
@@ -31,9 +33,11 @@ use datafusion::physical_expr::window::WindowExpr;
 
 pub use reach::{Reach, Span};
 
+use edge::Extent;
 use running::{Function, SoFar};
 
 use super::ordered::{Change, Entry, Key, Order, OrderedRows, by_partition};
+use super::row_codec::SortKey;
 use crate::circuit::{Operator, StateSize, Tick};
 use crate::delta::{Delta, RowError, consolidate};
 use crate::error::{Error, Result};
@@ -48,6 +52,8 @@ pub struct Window {
     reach: Reach,
     /// What the functions that do not run look back to, where running ones may begin from what was kept.
     resumes: Option<Span>,
+    /// What the rows of a partition are ordered by, where that is one column.
+    ordered_by: Option<SortKey>,
     /// What running functions kept, by the row that it is the state before.
     kept: BTreeMap<Key, SoFar>,
     kept_bytes: usize,
@@ -95,16 +101,22 @@ impl Window {
     /// [`Error::Unsupported`] when a column has a type without an order.
     pub fn new(input: SchemaRef, schema: SchemaRef, order: &Order, functions: Vec<Call>, text: String) -> Result<Self> {
         let shown = schema.fields().len() - functions.len();
-        let rows = OrderedRows::new(input, order)?;
-        let reach = Reach::of(functions.iter().map(|call| &call.call));
+        let ordered_by = match order.keys.as_slice() {
+            [key] if !order.partition.contains(&key.column) => Some(*key),
+            _ => None,
+        };
+        let order_type = ordered_by.map(|key| input.field(key.column).data_type());
+        let reach = Reach::of(functions.iter().map(|call| &call.call), order_type);
         let (calls, functions): (Vec<WindowFunction>, Vec<Function>) =
             functions.into_iter().map(|call| (call.call.clone(), Function::of(call))).unzip();
         let framed = calls.iter().zip(&functions).filter(|(_, function)| matches!(function, Function::Framed(_)));
-        let back = Reach::of(framed.map(|(call, _)| call)).back;
+        let back = Reach::of(framed.map(|(call, _)| call), order_type).back;
         let runs = functions.iter().any(|function| matches!(function, Function::Running(_)));
-        let resumes = (runs && !back.all && back.groups.is_none()).then_some(back);
+        let by_rows = !back.all && back.groups.is_none() && back.range.is_none();
+        let resumes = (runs && by_rows).then_some(back);
+        let rows = OrderedRows::new(input, order)?;
         let (kept, failures) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Window { schema, shown, rows, functions, reach, resumes, kept, kept_bytes: 0, failures, text })
+        Ok(Window { schema, shown, rows, functions, reach, resumes, ordered_by, kept, kept_bytes: 0, failures, text })
     }
 
     /// The rows before `first` that have to be seen, the nearest first, how many of them running functions run through,
@@ -116,16 +128,16 @@ impl Window {
         partition: &[u8],
         first: &Key,
         reach: &Reach,
-    ) -> (Vec<(Key, Entry)>, usize, Option<Key>) {
+    ) -> Result<(Vec<(Key, Entry)>, usize, Option<Key>)> {
         let kept = self
             .kept
             .range::<[u8], _>((Bound::Unbounded, Bound::Included(first.as_ref())))
             .next_back()
             .map(|(key, _)| key);
         let (Some(back), Some(kept)) = (self.resumes, kept.filter(|key| key.starts_with(partition))) else {
-            let rows = take(front, &mut peers, &reach.back);
+            let rows = take(front, &mut peers, &self.extent(partition, first, reach.back, true)?);
             let count = rows.len();
-            return (rows, count, None);
+            return Ok((rows, count, None));
         };
         let mut rows = Vec::new();
         while let Some((key, entry)) = front.next_if(|(key, _)| *key >= kept) {
@@ -133,8 +145,8 @@ impl Window {
         }
         let (run, seen) = (rows.len(), rows.iter().map(|(_, entry)| entry.weight as usize).sum::<usize>());
         let missing = Span { rows: back.rows.saturating_sub(seen), ..back };
-        rows.extend(take(front, &mut peers, &missing));
-        (rows, run, Some(kept.clone()))
+        rows.extend(take(front, &mut peers, &Extent::of(missing, true)));
+        Ok((rows, run, Some(kept.clone())))
     }
 
     /// Forgets what was kept behind a row of a partition; without a row, all of the partition.
@@ -149,19 +161,30 @@ impl Window {
     }
 
     /// Finds what has to be evaluated of a partition whose changes have been applied.
-    fn slice(&self, touched: &mut Touched, reach: &Reach) {
+    fn slice(&self, touched: &mut Touched, reach: &Reach) -> Result<()> {
         let (partition, changes) = (touched.partition, touched.changes);
         let (first, last) = (&changes[0], &changes[changes.len() - 1]);
+        let mut reach = *reach;
+        // Where the first row of the partition stays what it was, it is no more than seen.
+        let head = self.rows.partition(partition).next().filter(|(key, _)| reach.first && **key < first.0);
+        if reach.first && head.is_none() {
+            reach = Reach { back: Span::ALL, ..reach };
+        }
         // A row is affected where it looks ahead to a change, and then sees what it looks back to.
         let mut front = self.rows.before(partition, &first.0).peekable();
         let mut peers = &first.0[..first.1.peers];
-        let affected_front = take(&mut front, &mut peers, &reach.ahead);
+        let affected_front = take(&mut front, &mut peers, &self.extent(partition, &first.0, reach.ahead, true)?);
         let start = affected_front.last().map_or(&first.0, |(key, _)| key);
-        let (context_front, run, resume) = self.context(&mut front, peers, partition, start, reach);
+        let (mut context_front, run, resume) = self.context(&mut front, peers, partition, start, &reach)?;
+        let farthest = context_front.last().or(affected_front.last()).map(|(key, _)| key);
+        if let Some((key, entry)) = head.filter(|(key, _)| farthest != Some(*key)) {
+            context_front.push((key.clone(), entry));
+        }
         let mut back = self.rows.after(partition, &last.0).peekable();
         let mut peers = &last.0[..last.1.peers];
-        let affected_back = take(&mut back, &mut peers, &reach.back);
-        let context_back = take(&mut back, &mut peers, &reach.ahead);
+        let affected_back = take(&mut back, &mut peers, &self.extent(partition, &last.0, reach.back, false)?);
+        let end = affected_back.last().map_or(&last.0, |(key, _)| key);
+        let context_back = take(&mut back, &mut peers, &self.extent(partition, end, reach.ahead, false)?);
 
         let inside = self.rows.from(partition, &first.0).take_while(|(key, _)| **key <= last.0);
         let after: BTreeMap<Key, Entry> = inside.map(|(key, entry)| (key.clone(), entry)).collect();
@@ -182,6 +205,7 @@ impl Window {
         touched.after = join(after);
         // Of a partition that failed nothing was put out.
         touched.before = if touched.failed.is_some() { Slice::default() } else { join(before) };
+        Ok(())
     }
 
     /// The change of the output of some partitions, or nothing where a function fails.
@@ -200,7 +224,7 @@ impl Window {
     fn change_with_failures(&mut self, touched: &mut [Touched], errors: &mut Vec<RowError>) -> Result<Delta> {
         for touched in touched.iter_mut() {
             self.forget(touched.partition, None);
-            self.slice(touched, &Reach::PARTITION);
+            self.slice(touched, &Reach::PARTITION)?;
         }
         let after = self.evaluate(touched.iter().map(|t| &t.after))?;
         for (at, message) in after.failures {
@@ -234,14 +258,14 @@ impl Window {
 fn take<'a>(
     rows: &mut Peekable<impl Iterator<Item = (&'a Key, Entry)>>,
     peers: &mut &'a [u8],
-    span: &Span,
+    extent: &Extent,
 ) -> Vec<(Key, Entry)> {
     let mut taken = Vec::new();
     let (mut count, mut group) = (0, 0);
     while let Some((key, entry)) = rows.peek() {
         let same = key.starts_with(peers);
         let group_of_key = if same { group } else { group + 1 };
-        if !span.all && count >= span.rows && span.groups.is_none_or(|groups| group_of_key > groups) {
+        if !extent.holds(key, entry, count, group_of_key) {
             break;
         }
         if !same {
@@ -274,7 +298,7 @@ impl Operator for Window {
             let (before, after) = (Slice::default(), Slice::default());
             let mut partition = Touched { partition, changes, failed, before, after };
             let reach = if partition.failed.is_some() { &Reach::PARTITION } else { &self.reach };
-            self.slice(&mut partition, reach);
+            self.slice(&mut partition, reach)?;
             touched.push(partition);
         }
         let mut output = match self.change(&touched)? {

@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::functions_window::expr_fn::{lag, rank, row_number};
+use datafusion::functions_window::expr_fn::{first_value, lag, last_value, rank, row_number};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, WindowFrame, WindowFrameBound, WindowFrameUnits, lit};
@@ -45,6 +45,13 @@ fn over(expr: Expr) -> Expr {
     expr.partition_by(vec![column("g")]).order_by(vec![column("x").sort(true, false)]).build().unwrap()
 }
 
+/// Over what comes before the row, and its peers.
+fn so_far(expr: Expr) -> Expr {
+    let frame = WindowFrame::new(Some(false));
+    let over = expr.partition_by(vec![column("g")]).order_by(vec![column("x").sort(true, false)]);
+    over.window_frame(frame).build().unwrap()
+}
+
 fn sum_of(frame: WindowFrame) -> Expr {
     let sum = Expr::WindowFunction(Box::new(WindowFunction::new(sum_udaf(), vec![column("y")])));
     sum.partition_by(vec![column("g")])
@@ -58,6 +65,12 @@ fn rows(before: u64, behind: u64) -> WindowFrame {
     let bound = |rows| ScalarValue::UInt64(Some(rows));
     let (start, end) = (WindowFrameBound::Preceding(bound(before)), WindowFrameBound::Following(bound(behind)));
     WindowFrame::new_bounds(WindowFrameUnits::Rows, start, end)
+}
+
+fn range(before: i64, behind: i64) -> WindowFrame {
+    let bound = |distance| ScalarValue::Int64(Some(distance));
+    let (start, end) = (WindowFrameBound::Preceding(bound(before)), WindowFrameBound::Following(bound(behind)));
+    WindowFrame::new_bounds(WindowFrameUnits::Range, start, end)
 }
 
 #[test]
@@ -78,7 +91,7 @@ fn only_what_changes_is_put_out() {
 #[test]
 fn a_change_reaches_as_far_as_its_frame() {
     let reach = |expr: Expr| match expr {
-        Expr::WindowFunction(function) => Reach::of([function.as_ref()]).to_string(),
+        Expr::WindowFunction(function) => Reach::of([function.as_ref()], Some(&DataType::Int64)).to_string(),
         other => panic!("{other} is no window function"),
     };
     assert_eq!(reach(sum_of(rows(1, 2))), "2 before and 1 behind it");
@@ -86,6 +99,10 @@ fn a_change_reaches_as_far_as_its_frame() {
     assert_eq!(reach(over(rank())), "the rows behind it in its partition");
     assert_eq!(reach(sum_of(WindowFrame::new(Some(false)))), "the rows behind it in its partition");
     assert_eq!(reach(sum_of(WindowFrame::new(None))), "its partition");
+    assert_eq!(reach(sum_of(range(1, 2))), "the rows within its range");
+    let first = "0 before and 0 behind it, and its partition where it is the first";
+    assert_eq!(reach(so_far(first_value(column("y")))), first);
+    assert_eq!(reach(so_far(last_value(column("y")))), "its peers before and 0 behind it");
 }
 
 #[test]
@@ -146,6 +163,57 @@ fn window_reference() {
                     let line = format!("+1 {} {results}", row.join(" "));
                     lines.push_str(&line);
                     lines.push('\n');
+                }
+            }
+            let expected = print(&parse(&window.schema(), &lines).unwrap()).unwrap();
+            assert_eq!(contents(&mut view), expected, "seed {seed} step {number}");
+        }
+    }
+}
+
+#[test]
+fn ranges_and_ends_reference() {
+    let row = |random: &mut Random| {
+        let x = random.pick(&["1", "2", "4", "7", "11", "-9223372036854775808", "9223372036854775800", "null"]);
+        format!("{} {x} {}", random.pick(&["a", "b"]), random.below(5))
+    };
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let (before, behind) = (random.below(4) as i64, random.below(4) as i64);
+        let mut exprs = vec![so_far(first_value(column("y"))), so_far(last_value(column("y")))];
+        if seed % 3 != 0 {
+            exprs.push(sum_of(range(before, behind)));
+        }
+        if seed % 3 == 2 {
+            exprs.remove(0);
+        }
+        let (rows, mut window) = operator(&exprs, DataType::Int64);
+        let (mut bag, mut view) = (Vec::new(), RowSet::new(window.schema(), None, false).unwrap());
+        for number in 0..25 {
+            let delta = parse(&rows, &change(&mut random, &mut bag, row, false)).unwrap();
+            view.apply(&window.step(&[&delta], &Tick::default()).unwrap()).unwrap();
+            let mut sorted: Vec<Vec<&str>> = bag.iter().map(|row| row.split(' ').collect()).collect();
+            let key = |row: &[&str]| row[1].parse::<i64>().ok();
+            let place = |row: &[&str]| key(row).map_or((1, 0), |key| (0, key));
+            sorted.sort_by(|a, b| a[0].cmp(b[0]).then(place(a).cmp(&place(b))).then(a[2].cmp(b[2])));
+            let mut lines = String::new();
+            for group in sorted.chunk_by(|a, b| a[0] == b[0]) {
+                for row in group {
+                    let y = |row: &[&str]| row[2].parse::<i64>().unwrap();
+                    let in_range = |other: &&Vec<&str>| match (key(row), key(other)) {
+                        (Some(x), Some(other)) => {
+                            (x.saturating_sub(before)..=x.saturating_add(behind)).contains(&other)
+                        }
+                        (x, other) => x == other,
+                    };
+                    let sum: i64 = group.iter().filter(in_range).map(|row| y(row)).sum();
+                    let last = group.iter().rfind(|other| key(other) == key(row)).map_or(0, |row| y(row));
+                    let results = match seed % 3 {
+                        0 => format!("{} {last}", y(&group[0])),
+                        1 => format!("{} {last} {sum}", y(&group[0])),
+                        _ => format!("{last} {sum}"),
+                    };
+                    lines.push_str(&format!("+1 {} {results}\n", row.join(" ")));
                 }
             }
             let expected = print(&parse(&window.schema(), &lines).unwrap()).unwrap();

@@ -13,9 +13,11 @@
 //! batch engine does not always know two equal expressions for one where it looks for a common order.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, Result};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionDefinition};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Window};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+};
 
 use super::by_fields;
 use crate::sql::filter_guard::guard;
@@ -88,6 +90,7 @@ impl Keys<'_> {
             guard(params.filter.as_deref(), params.args.iter_mut());
             function.fun = WindowFunctionDefinition::AggregateUDF(Framed::over(aggregate));
         }
+        bound(&mut params.window_frame);
         params.order_by = by_fields(std::mem::take(&mut params.order_by), input)?;
         let order = params.order_by.iter_mut().map(|sort| &mut sort.expr);
         let exprs = params.args.iter_mut().chain(&mut params.partition_by).chain(order);
@@ -116,5 +119,22 @@ impl Keys<'_> {
             name
         });
         Expr::Column(Column::from_name(name))
+    }
+}
+
+/// More rows than there can be.
+const ROWS_MAX: u64 = 1 << 62;
+
+/// Lets no frame go farther than [`ROWS_MAX`]: the batch engine adds bounds to places of rows.
+fn bound(frame: &mut WindowFrame) {
+    if frame.units == WindowFrameUnits::Range {
+        return;
+    }
+    for bound in [&mut frame.start_bound, &mut frame.end_bound] {
+        if let WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) = bound
+            && let ScalarValue::UInt64(Some(by)) = by
+        {
+            *by = (*by).min(ROWS_MAX);
+        }
     }
 }
