@@ -84,6 +84,10 @@ struct Slice {
     resume: Option<Key>,
 }
 
+/// The rows before those that are affected, the nearest first, how many of them running functions run through, and
+/// where these begin.
+type Context = (Vec<(Key, Entry)>, usize, Option<Key>);
+
 /// A partition before and after a change.
 struct Touched<'a> {
     partition: &'a [u8],
@@ -119,8 +123,7 @@ impl Window {
         Ok(Window { schema, shown, rows, functions, reach, resumes, ordered_by, kept, kept_bytes: 0, failures, text })
     }
 
-    /// The rows before `first` that have to be seen, the nearest first, how many of them running functions run through,
-    /// and where these begin.
+    /// The rows before `first` that have to be seen.
     fn context<'a>(
         &self,
         front: &mut Peekable<impl Iterator<Item = (&'a Key, Entry)>>,
@@ -128,7 +131,7 @@ impl Window {
         partition: &[u8],
         first: &Key,
         reach: &Reach,
-    ) -> Result<(Vec<(Key, Entry)>, usize, Option<Key>)> {
+    ) -> Result<Context> {
         let kept = self
             .kept
             .range::<[u8], _>((Bound::Unbounded, Bound::Included(first.as_ref())))
