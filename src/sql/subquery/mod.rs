@@ -212,7 +212,7 @@ impl Rewrite {
             return Ok(plan);
         }
         match plan {
-            LogicalPlan::Projection(projection) => {
+            LogicalPlan::Projection(projection) if is_plain_total(&projection.input)? => {
                 let exprs = projection.expr.into_iter().map(|expr| expr.alias(self.names.next("value")));
                 LogicalPlanBuilder::from(Arc::unwrap_or_clone(projection.input)).project(exprs)?.build()
             }
