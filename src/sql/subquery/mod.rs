@@ -43,7 +43,7 @@ pub use self::lateral::lateral;
 use self::names::Names;
 pub use self::outer::outer_columns;
 use self::outer::{has_subquery, subquery_of};
-use self::shape::{Asked, any_row, as_join, as_plain, has_one_row, is_plain, is_plain_total};
+use self::shape::{Asked, any_row, as_join, as_plain, has_one_row, is_plain_total};
 use crate::sql::own_node::{Own, OwnNode};
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written.
