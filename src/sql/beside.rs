@@ -155,7 +155,7 @@ enum Call {
     /// `unnest` of these lists.
     Unnest(Vec<Expr>),
     /// A series, as a list.
-    Series(Expr),
+    Series(Box<Expr>),
 }
 
 impl Call {
@@ -171,7 +171,7 @@ impl Call {
         let args = args.iter().map(argument).collect::<Result<Vec<_>>>()?;
         Ok(match name.as_str() {
             "unnest" => Some(Call::Unnest(args)),
-            _ if numbered || args.iter().any(names_column) => Some(Call::Series(call(&name, args))),
+            _ if numbered || args.iter().any(names_column) => Some(Call::Series(Box::new(call(&name, args)))),
             _ => None,
         })
     }
@@ -180,7 +180,7 @@ impl Call {
     fn subquery(self, alias: Option<TableAlias>, numbered: bool) -> Result<(Query, Ident)> {
         let (lists, function, column) = match self {
             Call::Unnest(lists) => (lists, "unnest", "unnest"),
-            Call::Series(list) => (vec![list], "series", "value"),
+            Call::Series(list) => (vec![*list], "series", "value"),
         };
         let (name, given) = match alias {
             Some(TableAlias { name, columns, .. }) => (Some(name), columns),
