@@ -5,16 +5,18 @@
 //! | `Single` | its input's, of which there may be one for each combination of the first columns; more is an error |
 //! | `IntersectAll`, `ExceptAll` | those of the left input, as often as the right one says |
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::utils::normalize_float_zero;
-use datafusion::common::{DFSchemaRef, Result, exec_err, internal_err};
+use datafusion::common::{DFSchema, DFSchemaRef, Result, exec_err, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -50,16 +52,31 @@ pub enum Own {
 }
 
 /// A node of ours in a plan. Its columns are those of its first input.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OwnNode {
     own: Own,
     inputs: Vec<LogicalPlan>,
+    schema: DFSchemaRef,
+}
+
+impl PartialOrd for OwnNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self.own, &self.inputs).partial_cmp(&(other.own, &other.inputs))
+    }
 }
 
 impl OwnNode {
     /// A plan of the node over its inputs.
     pub fn plan(own: Own, inputs: Vec<LogicalPlan>) -> LogicalPlan {
-        LogicalPlan::Extension(Extension { node: Arc::new(OwnNode { own, inputs }) })
+        LogicalPlan::Extension(Extension { node: Arc::new(OwnNode::new(own, inputs)) })
+    }
+
+    fn new(own: Own, inputs: Vec<LogicalPlan>) -> Self {
+        let schema = match own {
+            Own::Single { .. } => may_be_null(inputs[0].schema()),
+            Own::Bag { .. } => inputs[0].schema().clone(),
+        };
+        OwnNode { own, inputs, schema }
     }
 
     /// The node of a plan, if it is one.
@@ -89,7 +106,7 @@ impl UserDefinedLogicalNodeCore for OwnNode {
     }
 
     fn schema(&self) -> &DFSchemaRef {
-        self.inputs[0].schema()
+        &self.schema
     }
 
     fn expressions(&self) -> Vec<Expr> {
@@ -108,8 +125,23 @@ impl UserDefinedLogicalNodeCore for OwnNode {
         if inputs.len() != self.inputs.len() {
             return internal_err!("{} has {} inputs", self.own.name(), self.inputs.len());
         }
-        Ok(OwnNode { own: self.own, inputs })
+        Ok(OwnNode::new(self.own, inputs))
     }
+}
+
+/// Columns of which each may be NULL: where there is no row, the value of a subquery is.
+fn may_be_null(schema: &DFSchemaRef) -> DFSchemaRef {
+    let fields = schema
+        .iter()
+        .map(|(qualifier, field)| (qualifier.cloned(), Arc::new(field.as_ref().clone().with_nullable(true))));
+    let made = DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone());
+    made.map_or_else(|_| schema.clone(), Arc::new)
+}
+
+/// The same of a physical plan.
+fn with_nulls(schema: &Schema) -> SchemaRef {
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// Makes physical plans of [`OwnNode`].
@@ -140,8 +172,12 @@ struct OwnExec {
 
 impl OwnExec {
     fn new(own: Own, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Self {
+        let schema = match own {
+            Own::Single { .. } => with_nulls(&inputs[0].schema()),
+            Own::Bag { .. } => inputs[0].schema(),
+        };
         let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(inputs[0].schema()),
+            EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
@@ -158,7 +194,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(batch: &arrow::datatypes::Schema, columns: usize) -> Result<Self> {
+    fn new(batch: &Schema, columns: usize) -> Result<Self> {
         let types: Vec<_> = batch.fields().iter().take(columns).map(|f| f.data_type().clone()).collect();
         Ok(Counted { index: KeyIndex::new(&types, Zeros::Folded)?, ids: Vec::new(), counts: Vec::new() })
     }
@@ -248,7 +284,8 @@ impl ExecutionPlan for OwnExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (own, schema) = (self.own, self.inputs[0].schema());
+        let (own, schema) = (self.own, self.schema());
+        let shown = schema.clone();
         let held = MemoryConsumer::new(own.name()).register(context.memory_pool());
         let first = self.inputs[0].execute(partition, context.clone())?;
         let second = self.inputs.get(1).cloned();
@@ -270,7 +307,11 @@ impl ExecutionPlan for OwnExec {
             let rows = first.map(move |batch| {
                 let batch = batch?;
                 let batch = match own {
-                    Own::Single { keys } => counted.single(&batch, keys).map(|()| batch)?,
+                    Own::Single { keys } => {
+                        counted.single(&batch, keys)?;
+                        // The rows are the same, whatever else their schema says.
+                        batch.clone().with_schema(shown.clone()).unwrap_or(batch)
+                    }
                     Own::Bag { except } => counted.left(&batch, except)?,
                 };
                 held.try_resize(counted.index.bytes())?;
