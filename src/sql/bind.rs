@@ -23,6 +23,7 @@ use super::group_once::group_once;
 use super::grouping::group_by_sets;
 use super::inline::{SqlFunction, inline};
 use super::json::readable;
+use super::named_windows::write_out_windows;
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::postgres::rewrite;
 use crate::error::{Error, Result, is_about_names, list, nearest};
@@ -115,6 +116,7 @@ impl<'a> Binder<'a> {
     fn plan(&self, mut statement: ast::Statement) -> Result<LogicalPlan> {
         name_columns(&mut statement);
         inline(&mut statement, &|name| self.names.function(name))?;
+        write_out_windows(&mut statement)?;
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;
         group_once(&mut statement);
