@@ -23,8 +23,10 @@ use super::group_once::group_once;
 use super::grouping::group_by_sets;
 use super::inline::{SqlFunction, inline};
 use super::json::readable;
+use super::merged::write_out_merged;
 use super::named_windows::write_out_windows;
 use super::parameters::{Parameters, refuse_parameters, with_values};
+use super::parse::normalize;
 use super::postgres::rewrite;
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
@@ -117,6 +119,7 @@ impl<'a> Binder<'a> {
         name_columns(&mut statement);
         inline(&mut statement, &|name| self.names.function(name))?;
         write_out_windows(&mut statement)?;
+        write_out_merged(&mut statement, &|name| self.columns_of(name))?;
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;
         group_once(&mut statement);
@@ -268,6 +271,18 @@ impl ContextProvider for Binder<'_> {
 }
 
 impl Binder<'_> {
+    /// The columns of a relation, if there is one that can be read.
+    fn columns_of(&self, name: &ast::ObjectName) -> Option<Vec<String>> {
+        let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
+        let name = match parts.as_slice() {
+            [name] => TableReference::bare(name.clone()),
+            [.., schema, name] => TableReference::partial(schema.clone(), name.clone()),
+            [] => return None,
+        };
+        let table = self.get_table_source(name).ok()?;
+        Some(table.schema().fields().iter().map(|field| field.name().clone()).collect())
+    }
+
     /// The error for a function that there is not, with the one that was most likely meant.
     fn with_near_function(&self, error: Error) -> Error {
         let message = error.to_string();

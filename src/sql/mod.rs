@@ -30,6 +30,7 @@ mod interval;
 pub mod json;
 pub mod locate;
 pub mod lower;
+mod merged;
 mod named_windows;
 mod operators;
 pub mod own_node;

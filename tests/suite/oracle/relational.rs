@@ -93,7 +93,16 @@ impl Queries<'_> {
             true => format!("({}) AS {a} NATURAL {kind} ({second}) AS {b}", first.sql),
             false => format!("({}) AS {a} {kind} ({second}) AS {b} USING (c0)", first.sql),
         };
-        Query { sql: format!("SELECT c0 FROM {from}"), kinds: vec![first.kinds[0]] }
+        let kind = first.kinds[0];
+        let (sql, kinds) = match self.random.below(5) {
+            0 => (format!("SELECT c0, {b}.c0 AS c1 FROM {from} WHERE c0 IS NOT NULL"), vec![kind, kind]),
+            1 => (format!("SELECT c0, count(*) AS c1 FROM {from} GROUP BY c0"), vec![kind, Kind::Int]),
+            2 => {
+                (format!("SELECT c0, {a}.c0 AS c1 FROM {from} WHERE {a}.c0 IS NOT DISTINCT FROM c0"), vec![kind, kind])
+            }
+            _ => (format!("SELECT c0 FROM {from}"), vec![kind]),
+        };
+        Query { sql, kinds }
     }
 
     /// Somewhere a condition can stand, with the condition there.
