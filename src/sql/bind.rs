@@ -21,6 +21,7 @@ use super::casts::{rounded, rounded_expr};
 use super::columns::{name_columns, tell_apart};
 use super::group_once::group_once;
 use super::grouping::group_by_sets;
+use super::grouping_sets::write_out_sets;
 use super::inline::{SqlFunction, inline};
 use super::json::readable;
 use super::merged::write_out_merged;
@@ -119,6 +120,7 @@ impl<'a> Binder<'a> {
         name_columns(&mut statement);
         inline(&mut statement, &|name| self.names.function(name))?;
         write_out_windows(&mut statement)?;
+        write_out_sets(&mut statement)?;
         write_out_merged(&mut statement, &|name| self.columns_of(name))?;
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;

@@ -25,6 +25,7 @@ mod filter_guard;
 pub mod functions;
 mod group_once;
 mod grouping;
+mod grouping_sets;
 pub mod inline;
 mod interval;
 pub mod json;
