@@ -222,6 +222,10 @@ impl Parts<'_> {
             let name = format!("{} is {}", schema.field(at).name(), column.data_type);
             self.checks.push(Check { name, text });
         }
+        let has = |wanted| column.options.iter().any(|option| option.option == wanted);
+        if has(ast::ColumnOption::Null) && has(ast::ColumnOption::NotNull) {
+            return Err(Error::input(format!("column `{}` is NULL and NOT NULL at once", schema.field(at).name())));
+        }
         for option in &column.options {
             match &option.option {
                 ast::ColumnOption::Null | ast::ColumnOption::NotNull | ast::ColumnOption::Comment(_) => {}

@@ -43,6 +43,7 @@ pub mod refuse;
 mod round_limit;
 mod row_by_row;
 mod rules;
+mod slips;
 pub mod split;
 pub mod statement;
 pub mod subquery;

@@ -20,6 +20,7 @@ use self::change::{is_change, take_insert_alias};
 use super::dialect::{MillstreamDialect, read_as_postgres};
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
+use super::slips::numbers_alone;
 use super::statement::{Explain, Show, Statement};
 use crate::error::{Error, Place, Result};
 
@@ -84,7 +85,7 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
 /// A parser of the text, and what `INSERT INTO t AS name` calls its table, which the dialect does not read.
 fn df_parser<'a>(text: &str, dialect: &'a MillstreamDialect) -> Result<(DFParser<'a>, Option<ast::Ident>)> {
     let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
-    let mut tokens = read_as_postgres(tokens);
+    let mut tokens = numbers_alone(read_as_postgres(tokens))?;
     let alias = take_insert_alias(&mut tokens);
     let parser = DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?;
     Ok((parser, alias))

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SetExpr,
 
 use super::depth::JOINS_MAX;
 use super::expansion::refuse_expansion;
+use super::slips::refuse_slips;
 use crate::error::{Error, Result};
 
 /// Refuses a query with a clause that would be passed over.
@@ -17,6 +18,7 @@ pub fn refuse_ignored(statement: &impl Visit) -> Result<()> {
     refuse_deep_subqueries(statement)?;
     refuse_wide_selects(statement)?;
     refuse_expansion(statement)?;
+    refuse_slips(statement)?;
     match statement.visit(&mut Ignored) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(clause) => {

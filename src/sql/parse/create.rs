@@ -84,9 +84,6 @@ impl StatementParser<'_> {
                     break;
                 }
                 sql.expect_token(&Token::Comma)?;
-                if sql.consume_token(&Token::RParen) {
-                    break;
-                }
             }
             Some(columns)
         } else {
