@@ -29,6 +29,7 @@ use super::named_windows::write_out_windows;
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::parse::normalize;
 use super::postgres::rewrite;
+use super::recursive_terms::{refuse_cuts, refuse_reads_within, terms};
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
 /// What names mean to a query: live rows, history, or just schemas, as the use wants it.
@@ -127,6 +128,14 @@ impl<'a> Binder<'a> {
         group_once(&mut statement);
         group_by_sets(&mut statement);
         let plan = self.plan_as_written(statement.clone())?;
+        refuse_reads_within(&plan)?;
+        for terms in terms(&statement) {
+            let plan = |query| self.plan_as_written(ast::Statement::Query(Box::new(query)));
+            // What cannot be planned alone names a table of a WITH further out.
+            if let (Ok(base), Ok(step)) = (plan(terms.base), plan(terms.step)) {
+                refuse_cuts(&terms.name, base, step, self.state.config_options())?;
+            }
+        }
         match with_base_types(&mut statement, &plan, self.state.config_options())? {
             true => self.plan_as_written(statement),
             false => Ok(plan),

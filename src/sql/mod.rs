@@ -39,6 +39,7 @@ pub mod parameters;
 pub mod parse;
 pub mod postgres;
 mod recursive;
+mod recursive_terms;
 pub mod refuse;
 mod round_limit;
 mod row_by_row;
