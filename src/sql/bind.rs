@@ -30,6 +30,7 @@ use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::parse::normalize;
 use super::postgres::rewrite;
 use super::recursive_terms::{refuse_cuts, refuse_reads_within, terms};
+use super::unanswerable::refuse_unanswerable;
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
 /// What names mean to a query: live rows, history, or just schemas, as the use wants it.
@@ -129,6 +130,7 @@ impl<'a> Binder<'a> {
         group_by_sets(&mut statement);
         let plan = self.plan_as_written(statement.clone())?;
         refuse_reads_within(&plan)?;
+        refuse_unanswerable(&plan, self.state)?;
         for terms in terms(&statement) {
             let plan = |query| self.plan_as_written(ast::Statement::Query(Box::new(query)));
             // What cannot be planned alone names a table of a WITH further out.

@@ -50,6 +50,7 @@ pub mod statement;
 pub mod subquery;
 pub mod total_order;
 pub mod types;
+mod unanswerable;
 
 /// The name of the only catalog.
 pub const CATALOG: &str = "millstream";

@@ -30,6 +30,7 @@ mod stock;
 mod tally;
 mod value;
 mod windows;
+mod written_out;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
