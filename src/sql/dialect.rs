@@ -66,7 +66,18 @@ impl Dialect for MillstreamDialect {
         if parser.parse_keywords(&[Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC]) {
             return Some(between(parser, expr, true));
         }
+        if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+            return Some(other_side(parser).map(|other| Expr::IsDistinctFrom(Box::new(expr.clone()), other)));
+        }
+        if parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
+            return Some(other_side(parser).map(|other| Expr::IsNotDistinctFrom(Box::new(expr.clone()), other)));
+        }
         None
+    }
+
+    /// `SELECT 1 ON CONFLICT ...` has no column `on`.
+    fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
+        *keyword != Keyword::ON && GenericDialect.is_column_alias(keyword, parser)
     }
 
     as_general! {
@@ -78,7 +89,7 @@ impl Dialect for MillstreamDialect {
         supports_select_wildcard_except support_map_literal_syntax allow_extract_custom allow_extract_single_quotes
         supports_extract_comma_syntax supports_create_view_comment_syntax supports_parens_around_table_factor
         supports_values_as_table_factor supports_create_index_with_clause supports_explain_with_utility_options
-        supports_limit_comma supports_update_order_by supports_from_first_select supports_projection_trailing_commas
+        supports_limit_comma supports_update_order_by supports_from_first_select
         supports_asc_desc_in_column_definition supports_try_convert supports_bitwise_shift_operators
         supports_comment_on supports_load_extension supports_named_fn_args_with_assignment_operator
         supports_struct_literal supports_empty_projections supports_nested_comments supports_multiline_comment_hints
@@ -98,6 +109,11 @@ impl Dialect for MillstreamDialect {
 fn exclusive_or(parser: &mut Parser, left: &Expr) -> Result<Expr, ParserError> {
     let right = parser.parse_subexpr(MillstreamDialect.prec_value(Precedence::PgOther))?;
     Ok(binary(left.clone(), BinaryOperator::PGBitwiseXor, right))
+}
+
+/// What stands behind DISTINCT FROM, up to the next AND, OR or IS.
+fn other_side(parser: &mut Parser) -> Result<Box<Expr>, ParserError> {
+    parser.parse_subexpr(MillstreamDialect.prec_value(Precedence::Is)).map(Box::new)
 }
 
 /// `a BETWEEN SYMMETRIC b AND c` is BETWEEN in one order or the other.
@@ -200,6 +216,14 @@ mod tests {
             ("a LIKE b || c", "a LIKE (b || c)"),
             ("a BETWEEN SYMMETRIC b AND c OR d", "(a BETWEEN b AND c OR a BETWEEN c AND b) OR d"),
             ("a NOT BETWEEN SYMMETRIC b AND c", "(a NOT BETWEEN b AND c AND a NOT BETWEEN c AND b)"),
+            ("a IS DISTINCT FROM b AND c", "(a IS DISTINCT FROM b) AND c"),
+            ("NOT a IS NOT DISTINCT FROM b OR c", "(NOT (a IS NOT DISTINCT FROM b)) OR c"),
+            ("a = b IS DISTINCT FROM c = d", "(a = b) IS DISTINCT FROM (c = d)"),
+            ("a IS DISTINCT FROM b + c || d", "a IS DISTINCT FROM ((b + c) || d)"),
+            ("a | b & c", "(a | b) & c"),
+            ("a << b | c + d", "(a << b) | (c + d)"),
+            ("j #>> a = b || c", "(j #>> a) = (b || c)"),
+            ("j @> a AND j ? b", "(j @> a) AND (j ? b)"),
             ("a ?| b AND c ?& d", "(a ?| b) AND (c ?& d)"),
         ] {
             let bare = |text: &str| {

@@ -53,10 +53,10 @@ fn written_out(keys: &[Expr]) -> Result<Vec<Expr>> {
     for key in keys {
         match key {
             Expr::Tuple(parts) => written.extend(parts.iter().cloned()),
-            Expr::Cube(parts) if parts.iter().any(|part| part.len() != 1) => {
+            Expr::Cube(parts) if !are_different_columns(parts) => {
                 written.push(Expr::GroupingSets(cube(parts)?));
             }
-            Expr::Rollup(parts) if parts.iter().any(|part| part.len() != 1) => {
+            Expr::Rollup(parts) if !are_different_columns(parts) => {
                 written.push(Expr::GroupingSets(rollup(parts)));
             }
             Expr::GroupingSets(sets) => {
@@ -75,6 +75,11 @@ fn written_out(keys: &[Expr]) -> Result<Vec<Expr>> {
         written.push(Expr::GroupingSets(vec![Vec::new()]));
     }
     Ok(written)
+}
+
+/// Whether each part is one column, and another than those before it.
+fn are_different_columns(parts: &[Vec<Expr>]) -> bool {
+    parts.iter().enumerate().all(|(at, part)| part.len() == 1 && !parts[..at].contains(part))
 }
 
 /// The sets that one of GROUPING SETS stands for: itself, or those of a CUBE or ROLLUP, which the parser takes for calls.
@@ -158,6 +163,7 @@ mod tests {
             ("()", "GROUPING SETS (())"),
             ("(), k", "k"),
             ("(k, a), b", "k, a, b"),
+            ("ROLLUP (k, k)", "GROUPING SETS ((k), (k), ())"),
             ("CUBE (k, a)", "CUBE (k, a)"),
             ("ROLLUP (k, a), b", "ROLLUP (k, a), b"),
         ] {
