@@ -145,9 +145,9 @@ mod tests {
     use crate::sql::parse::parse_query;
 
     fn written(group_by: &str) -> String {
-        let mut query = parse_query(&format!("SELECT 1 FROM t GROUP BY {group_by}")).unwrap();
-        match write_out_sets(&mut query) {
-            Ok(()) => query.to_string().trim_start_matches("SELECT 1 FROM t GROUP BY ").to_string(),
+        let query = parse_query(&format!("SELECT 1 FROM t GROUP BY {group_by}"));
+        match query.and_then(|mut query| write_out_sets(&mut query).map(|()| query)) {
+            Ok(query) => query.to_string().trim_start_matches("SELECT 1 FROM t GROUP BY ").to_string(),
             Err(error) => error.to_string(),
         }
     }
