@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use arrow::datatypes::DataType;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
@@ -25,35 +25,40 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Unsupported`] that names the query.
 pub fn refuse_reads_within(plan: &LogicalPlan) -> Result<()> {
-    let mut found = None;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::RecursiveQuery(query) = node {
-            query.recursive_term.apply(|node| {
-                node.apply_subqueries(|subquery| {
-                    subquery.apply_with_subqueries(|node| {
-                        if reads(node, &query.name) {
-                            found = Some(query.name.clone());
-                            return Ok(TreeNodeRecursion::Stop);
-                        }
-                        Ok(TreeNodeRecursion::Continue)
-                    })
-                })
-            })?;
-        }
-        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    match found {
+    match read_out_of_place(plan, &[])? {
         Some(name) => Err(Error::unsupported(format!("`{name}` reads its own rows within a subquery"))
             .with_hint("join them instead, as in FROM t JOIN r ON ...")),
         None => Ok(()),
     }
 }
 
-/// Whether a node reads the rows so far of a recursive query.
-fn reads(node: &LogicalPlan, name: &str) -> bool {
-    let LogicalPlan::TableScan(scan) = node else { return false };
-    let provider = source_as_provider(&scan.source);
-    provider.is_ok_and(|provider| provider.downcast_ref::<CteWorkTable>().is_some_and(|table| table.name() == name))
+/// A recursive query whose rows so far are read where it is none of those around. A subquery is a query of its own.
+fn read_out_of_place(plan: &LogicalPlan, around: &[&str]) -> Result<Option<String>> {
+    if let LogicalPlan::TableScan(scan) = plan
+        && let Ok(provider) = source_as_provider(&scan.source)
+        && let Some(table) = provider.downcast_ref::<CteWorkTable>()
+        && !around.contains(&table.name())
+    {
+        return Ok(Some(table.name().to_string()));
+    }
+    let mut found = None;
+    plan.apply_subqueries(|subquery| {
+        found = read_out_of_place(subquery, &[])?;
+        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let within = match plan {
+        LogicalPlan::RecursiveQuery(query) => [around, &[query.name.as_str()]].concat(),
+        _ => around.to_vec(),
+    };
+    for input in plan.inputs() {
+        if let Some(name) = read_out_of_place(input, &within)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// A recursive query's base and step as queries of their own.

@@ -43,7 +43,7 @@ pub use self::lateral::lateral;
 use self::names::Names;
 pub use self::outer::outer_columns;
 use self::outer::{has_subquery, subquery_of};
-use self::shape::{Asked, any_row, as_join, as_plain, has_one_row, is_plain_total};
+use self::shape::{Asked, any_row, as_join, as_plain, has_a_row, has_one_row, is_plain_total};
 use crate::sql::own_node::{Own, OwnNode};
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written.
@@ -282,7 +282,9 @@ impl Rewrite {
         let value = Expr::Column(plan.schema().columns().swap_remove(0));
         let (right, condition) = match self.carried(&plan, input.with_columns(&outer_columns(&plan)?))? {
             None => {
-                let single = match has_one_row(&plan) {
+                // Without a row it is NULL, whatever its column says.
+                let is_told = plan.schema().field(0).is_nullable() || has_a_row(&plan);
+                let single = match is_told && has_one_row(&plan) {
                     true => plan,
                     false => OwnNode::plan(Own::Single { keys: 0 }, vec![plan]),
                 };

@@ -217,6 +217,18 @@ fn names_outer(expr: &Expr) -> bool {
     expr.contains_outer() || has_subquery(expr)
 }
 
+/// Whether a plan has a row at least, whatever its input.
+pub fn has_a_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        LogicalPlan::Projection(projection) => has_a_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => has_a_row(&alias.input),
+        LogicalPlan::Sort(sort) => has_a_row(&sort.input),
+        _ => false,
+    }
+}
+
 /// Whether a plan has one row at most, whatever its input.
 pub fn has_one_row(plan: &LogicalPlan) -> bool {
     match plan {
