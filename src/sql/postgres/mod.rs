@@ -14,6 +14,7 @@
 //! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
 
 mod arrays;
+mod build;
 mod calls;
 mod literals;
 mod operators;
@@ -25,11 +26,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SetExpr, TableFactor,
-    TimezoneInfo, Value, Visit, VisitMut, Visitor, VisitorMut,
+    FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SetExpr, TableFactor, TimezoneInfo, Value,
+    VisitMut, VisitorMut,
 };
 
+pub use build::{call, name_of, names_column};
 pub use literals::read_as;
+
+use build::{binary, literal, number, string};
 
 use super::types::characters_max;
 use crate::error::{Error, Result};
@@ -291,79 +295,6 @@ fn each_select(body: &mut SetExpr, change: &mut dyn FnMut(&mut Select)) {
         }
         _ => {}
     }
-}
-
-/// The name of a function that is not quoted or qualified, in lower case.
-pub fn name_of(name: &ObjectName) -> Option<String> {
-    match name.0.as_slice() {
-        [part] => part.as_ident().filter(|ident| ident.quote_style.is_none()).map(|ident| ident.value.to_lowercase()),
-        _ => None,
-    }
-}
-
-/// The text of a literal.
-fn literal<'a>(expr: &'a Expr, what: &str) -> Result<&'a str> {
-    match expr {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Ok(text),
-            Value::DollarQuotedString(text) => Ok(&text.value),
-            _ => Err(not_literal(what)),
-        },
-        Expr::Nested(inner) => literal(inner, what),
-        _ => Err(not_literal(what)),
-    }
-}
-
-fn not_literal(what: &str) -> Error {
-    Error::unsupported(format!("{what} takes its pattern as a text between quotes, not as an expression"))
-}
-
-fn string(text: String) -> Expr {
-    Expr::Value(Value::SingleQuotedString(text).into())
-}
-
-fn number(value: u64) -> Expr {
-    Expr::Value(Value::Number(value.to_string(), false).into())
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
-}
-
-/// Whether an expression names a column, or asks a subquery.
-pub fn names_column(expr: &Expr) -> bool {
-    expr.visit(&mut Columns).is_break()
-}
-
-struct Columns;
-
-impl Visitor for Columns {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        let is_name =
-            matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. });
-        if is_name { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        ControlFlow::Break(())
-    }
-}
-
-/// A call of a function.
-pub fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }
 
 #[cfg(test)]
