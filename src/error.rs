@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 mod batch;
 mod wording;
 
-pub use wording::{WRONG_WIDTH, is_about_names, two_columns};
+pub use wording::{WRONG_WIDTH, is_about_names, sql_types, two_columns};
 
 /// `Result` with Millstream's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

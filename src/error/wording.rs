@@ -132,6 +132,9 @@ fn reworded(text: &str) -> Option<Error> {
     if let Some(name) = text.strip_prefix("Schema contains duplicate unqualified field name ") {
         return Some(Error::input(format!("column `{}` is named twice", name.trim_matches('"'))));
     }
+    if let Some(operation) = text.strip_prefix("Overflow happened on: ") {
+        return Some(Error::input(format!("overflow: {operation}")));
+    }
     if let Some(name) = text.strip_prefix("Invalid qualifier ") {
         return Some(Error::input(format!("no `{name}` in this FROM")));
     }
@@ -232,7 +235,7 @@ fn wrong_call(message: &str, candidates: &str) -> Error {
 }
 
 /// The text with SQL's names of types.
-fn sql_types(text: &str) -> String {
+pub fn sql_types(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while let Some(next) = text[at..].chars().next() {
@@ -287,6 +290,7 @@ mod tests {
                 "Inconsistent data length across values list: got 1 values in row 0 but expected 4",
                 "row 1 of VALUES has 1 values where 4 are expected",
             ),
+            ("Overflow happened on: 32767 + 1", "overflow: 32767 + 1"),
             ("Cannot cast string 'Utf8x' to value of Int32 type", "cannot read 'Utf8x' as INTEGER"),
         ];
         for (theirs, ours) in cases {

@@ -31,6 +31,7 @@ pub mod row_codec;
 pub mod single;
 pub mod slot;
 pub mod topk;
+pub mod total;
 pub mod union;
 pub mod unnest;
 pub mod window;

@@ -9,7 +9,6 @@
 //! A group without rows disappears, and its id is used again. Without keys there is one group, always, also before
 //! any input. A group of which a value fails is left out and listed in [`Delta::errors`] until it heals.
 
-mod average;
 mod bag;
 mod batch;
 mod bits;

@@ -11,7 +11,6 @@ use arrow::datatypes::{
     IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, TimeUnit, UInt64Type,
 };
 
-use super::average::{DecimalAverage, DurationAverage};
 use super::bits::{self, Operation};
 use super::count::Count;
 use super::distinct::Distinct;
@@ -178,26 +177,19 @@ fn sum(argument: &DataType, output: &DataType) -> Option<Box<dyn State>> {
     })
 }
 
-/// Decimal sums are as wide as DataFusion's: 13 digits above the input, at least the width of its type.
 fn average(argument: &DataType, output: &DataType, distinct: bool) -> Option<Box<dyn State>> {
-    const HEADROOM_DIGITS: u8 = 13;
-    let wide = |precision: u8| precision.saturating_add(HEADROOM_DIGITS);
-    match argument {
-        DataType::Float64 => Some(Box::new(FloatSum::average())),
-        DataType::Duration(_) if !distinct => Some(Box::new(DurationAverage::new(output.clone()))),
-        DataType::Decimal32(p, s) if wide(*p) <= 18 => {
-            DecimalAverage::<Decimal32Type, Decimal64Type>::build(*s, output)
-        }
-        DataType::Decimal32(_, s) => DecimalAverage::<Decimal32Type, Decimal128Type>::build(*s, output),
-        DataType::Decimal64(p, s) if wide(*p) <= 18 => {
-            DecimalAverage::<Decimal64Type, Decimal64Type>::build(*s, output)
-        }
-        DataType::Decimal64(_, s) => DecimalAverage::<Decimal64Type, Decimal128Type>::build(*s, output),
-        DataType::Decimal128(p, s) if wide(*p) <= 38 => {
-            DecimalAverage::<Decimal128Type, Decimal128Type>::build(*s, output)
-        }
-        DataType::Decimal128(_, s) => DecimalAverage::<Decimal128Type, Decimal256Type>::build(*s, output),
-        DataType::Decimal256(_, s) => DecimalAverage::<Decimal256Type, Decimal256Type>::build(*s, output),
-        _ => None,
-    }
+    Some(match argument {
+        DataType::Float64 => Box::new(FloatSum::average()),
+        DataType::Decimal32(..) => Box::new(Sum::<Decimal32Type>::average(argument, output.clone())?),
+        DataType::Decimal64(..) => Box::new(Sum::<Decimal64Type>::average(argument, output.clone())?),
+        DataType::Decimal128(..) => Box::new(Sum::<Decimal128Type>::average(argument, output.clone())?),
+        DataType::Decimal256(..) => Box::new(Sum::<Decimal256Type>::average(argument, output.clone())?),
+        DataType::Duration(unit) if !distinct => match unit {
+            TimeUnit::Second => Box::new(Sum::<DurationSecondType>::average(argument, output.clone())?),
+            TimeUnit::Millisecond => Box::new(Sum::<DurationMillisecondType>::average(argument, output.clone())?),
+            TimeUnit::Microsecond => Box::new(Sum::<DurationMicrosecondType>::average(argument, output.clone())?),
+            TimeUnit::Nanosecond => Box::new(Sum::<DurationNanosecondType>::average(argument, output.clone())?),
+        },
+        _ => return None,
+    })
 }

@@ -1,82 +1,40 @@
-//! `sum` of integers, decimals, durations and intervals.
+//! `sum` of integers, decimals, durations and intervals, and `avg` of decimals and durations.
 //!
-//! Overflow wraps around, as DataFusion's does; so deletion is exact whatever happened before. A group without a value
-//! has no sum. A decimal sum is not checked against its precision, as DataFusion's is not.
+//! A group keeps its exact sum, wider than the type of the result; while that is out of the type's range the group
+//! fails, and it heals with the row that brings it back. A group without a value has no sum.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, IntervalDayTime, IntervalMonthDayNano, i256};
+use arrow::array::{ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::datatypes::DataType;
 
 use super::state::{Change, Output, State};
 use crate::error::Result;
-
-/// A number that can be added several times, wrapping around.
-pub trait Addend: ArrowNativeTypeOp {
-    /// `self * weight`, modulo the width of the type.
-    fn times(self, weight: i64) -> Self;
-}
-
-macro_rules! addend {
-    ($($native:ty),*) => {
-        $(impl Addend for $native {
-            #[inline]
-            fn times(self, weight: i64) -> Self {
-                self.wrapping_mul(weight as $native)
-            }
-        })*
-    };
-}
-addend!(i32, i64, u64, i128);
-
-impl Addend for i256 {
-    fn times(self, weight: i64) -> Self {
-        self.wrapping_mul(i256::from_i128(weight.into()))
-    }
-}
-
-impl Addend for IntervalDayTime {
-    fn times(self, weight: i64) -> Self {
-        IntervalDayTime::new(self.days.times(weight), self.milliseconds.times(weight))
-    }
-}
-
-impl Addend for IntervalMonthDayNano {
-    fn times(self, weight: i64) -> Self {
-        IntervalMonthDayNano::new(self.months.times(weight), self.days.times(weight), self.nanoseconds.times(weight))
-    }
-}
+use crate::operators::total::{Addend, Total, more_digits, out_of_range};
 
 /// A sum and the number of its values per group.
-pub struct Sum<T: ArrowPrimitiveType> {
-    data_type: DataType,
-    groups: Vec<Total<T::Native>>,
+pub struct Sum<T: ArrowPrimitiveType>
+where
+    T::Native: Addend,
+{
+    output: DataType,
+    /// Of an average: how many more digits it has than its values.
+    average: Option<u32>,
+    groups: Vec<Total<<T::Native as Addend>::Parts>>,
 }
 
-/// A wrapping sum of so many values.
-#[derive(Clone, Copy, Default)]
-pub struct Total<N> {
-    /// The sum.
-    pub sum: N,
-    /// How many values it has.
-    pub count: i64,
-}
-
-impl<N: Addend> Total<N> {
-    /// Adds a value some times.
-    #[inline]
-    pub fn add(&mut self, value: N, weight: i64) {
-        let term = if weight == 1 { value } else { value.times(weight) };
-        self.sum = self.sum.add_wrapping(term);
-        self.count += weight;
-    }
-}
-
-impl<T: ArrowPrimitiveType> Sum<T> {
+impl<T: ArrowPrimitiveType> Sum<T>
+where
+    T::Native: Addend,
+{
     /// A sum whose output is of this type.
-    pub fn new(data_type: DataType) -> Self {
-        Sum { data_type, groups: Vec::new() }
+    pub fn new(output: DataType) -> Self {
+        Sum { output, average: None, groups: Vec::new() }
+    }
+
+    /// The average of values of a type, or `None` where the output has fewer digits than they.
+    pub fn average(input: &DataType, output: DataType) -> Option<Self> {
+        Some(Sum { average: Some(more_digits(input, &output)?), output, groups: Vec::new() })
     }
 }
 
@@ -95,11 +53,27 @@ where
     }
 
     fn outputs(&self, groups: &[u32]) -> Result<Vec<Output>> {
-        let totals = groups.iter().map(|g| self.groups[*g as usize]);
-        let nulls: NullBuffer = totals.clone().map(|total| total.count != 0).collect();
-        let values = totals.map(|total| total.sum).collect::<Vec<_>>();
-        let array = PrimitiveArray::<T>::new(values.into(), Some(nulls)).with_data_type(self.data_type.clone());
-        Ok(Output::one(Arc::new(array)))
+        let mut failures = Vec::new();
+        let values: Vec<Option<T::Native>> = groups
+            .iter()
+            .enumerate()
+            .map(|(position, group)| {
+                let total = self.groups[*group as usize];
+                if total.count == 0 {
+                    return None;
+                }
+                let (name, value) = match self.average {
+                    None => ("sum", T::Native::whole(total.parts, &self.output)),
+                    Some(digits) => ("avg", T::Native::average(total.parts, total.count, digits, &self.output)),
+                };
+                if value.is_none() {
+                    failures.push((position, out_of_range(name, &self.output)));
+                }
+                value
+            })
+            .collect();
+        let array: PrimitiveArray<T> = values.into_iter().collect();
+        Ok(vec![Output { values: Arc::new(array.with_data_type(self.output.clone())), failures }])
     }
 
     fn clear(&mut self, group: u32) {
@@ -107,6 +81,6 @@ where
     }
 
     fn bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<Total<T::Native>>()
+        self.groups.capacity() * size_of::<Total<<T::Native as Addend>::Parts>>()
     }
 }

@@ -69,12 +69,12 @@ fn a_failing_average_is_reported_and_heals() {
     let large = "99999999999999999999999999999999999999";
     assert_eq!(
         step(&mut aggregate, &[(&input, &format!("+1 1 {large}"))]),
-        "+1 !Arithmetic Overflow in AvgAccumulator: a of the group (1)\n-1 1 3.5000\n"
+        "+1 !overflow: avg() is out of the range of DECIMAL(38, 4): a of the group (1)\n-1 1 3.5000\n"
     );
     assert_eq!(step(&mut aggregate, &[(&input, &format!("+1 1 {large}"))]), "");
     assert_eq!(
         step(&mut aggregate, &[(&input, &format!("-2 1 {large}"))]),
-        "-1 !Arithmetic Overflow in AvgAccumulator: a of the group (1)\n+1 1 3.5000\n"
+        "-1 !overflow: avg() is out of the range of DECIMAL(38, 4): a of the group (1)\n+1 1 3.5000\n"
     );
 }
 
@@ -112,7 +112,7 @@ fn every_scalar_type_has_its_extremes() {
 }
 
 #[test]
-fn sums_wrap_and_come_back() {
+fn sums_leave_their_range_and_come_back() {
     let duration = DataType::Duration(TimeUnit::Second);
     let input = schema(&[("i", DataType::Int64), ("d", duration.clone())]);
     let output = schema(&[("i", DataType::Int64), ("d", duration.clone()), ("a", duration)]);
@@ -127,9 +127,11 @@ fn sums_wrap_and_come_back() {
     };
     let tick = Tick::default();
     let first = aggregate.step(&[&numbers("+1 9223372036854775807 5\n+1 1 -2")], &tick).unwrap();
-    assert!(print(&first).unwrap().starts_with("+1 -9223372036854775808 PT3S PT1S"), "{}", print(&first).unwrap());
+    let overflow = "!overflow: sum() is out of the range of BIGINT: i";
+    assert!(print(&first).unwrap().contains(&format!("+1 {overflow}")), "{}", print(&first).unwrap());
     let second = aggregate.step(&[&numbers("-1 9223372036854775807 5")], &tick).unwrap();
     assert!(print(&second).unwrap().contains("+1 1 -PT2S -PT2S"), "{}", print(&second).unwrap());
+    assert!(print(&second).unwrap().contains(&format!("-1 {overflow}")), "{}", print(&second).unwrap());
 }
 
 const COLUMNS: [(&str, DataType); 6] = [
@@ -144,7 +146,7 @@ const COLUMNS: [(&str, DataType); 6] = [
 fn row(random: &mut Random) -> String {
     let key = random.pick(&["a", "b", "null"]);
     let zero = random.pick(&["0.0", "-0.0", "NaN", "null"]);
-    let integer = random.pick(&["1", "2", "-5", "9223372036854775807", "-9223372036854775808", "null"]);
+    let integer = random.pick(&["1", "2", "-5", "1000000000000000", "-1000000000000000", "null"]);
     let float = random.pick(&["0.1", "0.2", "-0.0", "0.0", "1e300", "-1e300", "NaN", "inf", "-inf", "5e-324", "null"]);
     let text = random.pick(&["x", "yy", "a text that is not inlined", "null", "w"]);
     let flag = random.pick(&["true", "false", "null"]);

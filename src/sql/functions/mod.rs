@@ -2,12 +2,23 @@
 //!
 //! The batch engine adds floats in the order in which they come, so that its answer changes with the number of
 //! threads; a view that is kept up to date could not agree with it bit for bit. Under the same names Millstream
-//! registers functions with one answer: sums and averages of floats are exact and rounded once, MIN and MAX of floats
+//! registers functions with one answer: sums and averages are exact and rounded once, MIN and MAX of floats
 //! follow the total order, variances and what is like them are quotients of exact sums, and the statistics that have no
 //! such form see their rows sorted by value.
 
 /// What a function has from the one that it stands in for (`self.inner`).
 macro_rules! as_inner {
+    () => {
+        as_inner_but_type!();
+
+        fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+            self.inner.return_type(types)
+        }
+    };
+}
+
+/// The same, of a function with a type of its own.
+macro_rules! as_inner_but_type {
     () => {
         fn name(&self) -> &str {
             self.inner.name()
@@ -23,10 +34,6 @@ macro_rules! as_inner {
 
         fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
             self.inner.coerce_types(types)
-        }
-
-        fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-            self.inner.return_type(types)
         }
 
         fn documentation(&self) -> Option<&Documentation> {
@@ -59,10 +66,12 @@ mod framed;
 mod moments;
 mod nested;
 mod patterns;
+mod ranged;
 mod recipe;
 mod series;
 mod sorted;
 mod text;
+mod totals;
 
 use std::sync::Arc;
 
@@ -78,10 +87,11 @@ use float::{FloatAggregate, FloatFunction};
 pub use framed::Framed;
 use moments::ExactStatistic;
 pub use nested::{ClearFields, Cleared};
+use ranged::Ranged;
 use series::Series;
 use sorted::Sorted;
 
-/// Functions of floats with an exact form.
+/// Functions of numbers with an exact form.
 const FLOATS: [(&str, FloatFunction); 4] = [
     ("sum", FloatFunction::Sum),
     ("avg", FloatFunction::Average),
@@ -116,6 +126,8 @@ const BOUNDED: [(&str, Growth); 9] = [
 ];
 /// Functions that make lists of any length.
 const SERIES: [&str; 2] = ["generate_series", "range"];
+/// Functions that take the nearest result where there is none.
+const RANGED: [&str; 1] = ["to_timestamp"];
 
 /// Puts Millstream's functions in the place of the batch engine's.
 ///
@@ -156,6 +168,10 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     for name in SERIES {
         let inner = state.udf(name)?;
         state.register_udf(Arc::new(ScalarUDF::from(Series::new(inner))))?;
+    }
+    for name in RANGED {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::from(Ranged::new(inner))))?;
     }
     Ok(state)
 }
