@@ -17,7 +17,6 @@ use datafusion::sql::sqlparser::ast;
 use super::base_types::with_base_types;
 use super::beside::beside_tables;
 use super::bounds::bounded;
-use super::casts::{rounded, rounded_expr};
 use super::columns::{name_columns, tell_apart};
 use super::group_once::group_once;
 use super::grouping::group_by_sets;
@@ -151,7 +150,6 @@ impl<'a> Binder<'a> {
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context);
         let plan = bounded(plan.map_err(|error| self.with_near_function(error.into()))?)?;
-        let plan = rounded(plan)?;
         match parameters {
             Some(parameters) => parameters.give(plan),
             None => refuse_parameters(&plan).map(|()| plan),
@@ -182,7 +180,6 @@ impl<'a> Binder<'a> {
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.fields());
         let expr = planner.sql_to_expr(expression, schema, &mut context);
         let expr = expr.map_err(|error| self.with_near_function(error.into()))?;
-        let expr = rounded_expr(expr, schema)?.data;
         with_values(expr, parameters.values.as_deref().unwrap_or_default())
     }
 }

@@ -14,6 +14,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
+use super::checked::CheckArithmetic;
 use super::operators::planners;
 use super::rules::{physical_rules, rules};
 use super::total_order::Planner;
@@ -62,6 +63,7 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_analyzer_rule(Arc::new(CheckArithmetic))
         .with_optimizer_rules(rules())
         .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))

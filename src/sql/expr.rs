@@ -14,6 +14,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
+use super::checked::{as_operators, checked};
 use crate::error::{Error, Result};
 
 /// Types an expression over `schema` and folds its constants; `now()` becomes the session's time.
@@ -27,7 +28,7 @@ pub fn simplify(state: &SessionState, expr: Expr, schema: &DFSchema) -> Result<E
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let expr = simplifier.coerce(expr, schema)?;
+    let expr = checked(simplifier.coerce(expr, schema)?, schema)?.data;
     Ok(simplifier.simplify(expr)?)
 }
 
@@ -36,7 +37,9 @@ pub fn simplify(state: &SessionState, expr: Expr, schema: &DFSchema) -> Result<E
 /// # Errors
 /// When the batch engine cannot evaluate it (a subquery that was not turned into a join).
 pub fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-    Ok(create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?)
+    let expr = checked(expr.clone(), schema)?.data;
+    let expr = create_physical_expr(&expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+    Ok(as_operators(expr)?)
 }
 
 /// A text that tells everything about expressions over the columns of one node. Their own texts leave out the types of

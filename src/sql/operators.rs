@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions::Cleared;
-use super::{interval, json};
+use super::{division, interval, json};
 
 /// The planners of operators of a session, ours first.
 pub fn planners(known: Vec<Arc<dyn ExprPlanner>>) -> Vec<Arc<dyn ExprPlanner>> {
@@ -29,7 +29,10 @@ impl ExprPlanner for Operators {
             Some(planned) => Some(planned),
             None => match interval::product(&expr, schema)? {
                 Some(planned) => Some(planned),
-                None => element(&expr, schema)?,
+                None => match division::quotient(&expr, schema)? {
+                    Some(planned) => Some(planned),
+                    None => element(&expr, schema)?,
+                },
             },
         };
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema};
 use datafusion::physical_expr::expressions::{Column, cast};
 
 use crate::engine::catalog::Object;
 use crate::error::{Error, Result};
 use crate::operators::project::batch as with_schema;
+use crate::sql::checked::{cast_rounds, rounded};
 
 /// Values as those of a column of the target; `row` names the row that a number is of.
 ///
@@ -19,7 +20,8 @@ pub fn fit_column(target: &Object, at: usize, values: ArrayRef, row: &dyn Fn(usi
     if values.data_type() == field.data_type() {
         return Ok(values);
     }
-    let values = if field.data_type().is_integer() { rounded(values)? } else { values };
+    // Numbers of a fraction are rounded, as by a cast.
+    let values = if cast_rounds(values.data_type(), field.data_type()) { rounded(&values)? } else { values };
     let schema = Arc::new(Schema::new(vec![Field::new(field.name(), values.data_type().clone(), true)]));
     let column = Arc::new(Column::new(field.name(), 0));
     let cast =
@@ -37,17 +39,6 @@ pub fn fit_column(target: &Object, at: usize, values: ArrayRef, row: &dyn Fn(usi
             Err(named(whole.into(), target, at, None))
         }
     }
-}
-
-/// Numbers for a column of whole ones, rounded as a cast to whole numbers in a query does it.
-fn rounded(values: ArrayRef) -> Result<ArrayRef> {
-    Ok(match values.data_type() {
-        DataType::Float32 => Arc::new(values.as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::round)),
-        DataType::Float64 => Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round)),
-        DataType::Decimal128(precision, 1..) => arrow::compute::cast(&values, &DataType::Decimal128(*precision, 0))?,
-        DataType::Decimal256(precision, 1..) => arrow::compute::cast(&values, &DataType::Decimal256(*precision, 0))?,
-        _ => values,
-    })
 }
 
 /// The error with the names of the table, the column and the row that it is about.
