@@ -30,15 +30,17 @@ impl Queries<'_> {
         let number = *self.random.pick(&[Kind::Int, Kind::Int, Kind::Float, Kind::Decimal]);
         let depth = self.random.below(2);
         let numeric = self.expressions(columns).of(number, depth);
+        let addend =
+            if number == Kind::Int { self.expressions(columns).bounded(numeric.clone()) } else { numeric.clone() };
         match self.random.below(11) {
             0..2 => ("count(*)".into(), Kind::Int),
             2 => (format!("count({argument})"), Kind::Int),
             3 => (format!("count(DISTINCT {argument})"), Kind::Int),
-            4..6 => (format!("sum({numeric})"), number),
+            4..6 => (format!("sum({addend})"), number),
             6 => (format!("avg({numeric})"), if number == Kind::Int { Kind::Float } else { number }),
             7 | 8 => (format!("min({argument})"), kind),
             9 => (format!("max({argument})"), kind),
-            _ => (format!("sum(DISTINCT {numeric})"), number),
+            _ => (format!("sum(DISTINCT {addend})"), number),
         }
     }
 

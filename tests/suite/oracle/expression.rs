@@ -85,16 +85,18 @@ impl Expressions<'_> {
     fn int(&mut self, depth: usize) -> String {
         if self.fallible && self.random.percent(35) {
             let (a, b) = (self.of(Kind::Int, depth), self.of(Kind::Int, 0));
-            return match self.random.below(5) {
+            return match self.random.below(7) {
                 0 => format!("({a} / {b})"),
                 1 => format!("({a} % {b})"),
                 2 => format!("CAST({} AS BIGINT)", self.of(Kind::Text, depth)),
                 3 => format!("CAST({a} AS SMALLINT)"),
+                4 => format!("CAST({} AS BIGINT)", self.of(Kind::Float, depth)),
+                5 => format!("(- {a})"),
                 _ => format!("abs({a})"),
             };
         }
         let (a, b) = (self.of(Kind::Int, depth), self.of(Kind::Int, depth));
-        match self.random.below(16) {
+        match self.random.below(18) {
             7 => format!("({})[1]", self.of(Kind::List, depth)),
             8 => format!("get_field({}, 'a')", self.of(Kind::Struct, depth)),
             9 => format!("CAST(cardinality({}) AS BIGINT)", self.of(Kind::List, depth)),
@@ -104,14 +106,21 @@ impl Expressions<'_> {
             13 => format!("json_get_int({}, 'a')", self.json(depth)),
             14 => format!("CAST(strpos({}, 'a') AS BIGINT)", self.of(Kind::Text, depth)),
             15 => format!("(MAP {{'a': {a}, 'b': {b}}})['{}']", self.random.pick(&["a", "b", "c"])),
-            0 => format!("({a} + {b})"),
-            1 => format!("({a} - {b})"),
-            2 => format!("({a} * {b})"),
+            0 => format!("({} + {})", self.bounded(a), self.bounded(b)),
+            1 => format!("({} - {})", self.bounded(a), self.bounded(b)),
+            2 => format!("({} * {})", self.bounded(a), self.bounded(b)),
+            16 => format!("TRY_CAST({} AS BIGINT)", self.of(Kind::Float, depth)),
+            17 => format!("TRY_CAST({} AS BIGINT)", self.of(Kind::Decimal, depth)),
             3 => format!("character_length({})", self.of(Kind::Text, depth)),
             4 => format!("CAST(EXTRACT(DAY FROM {}) AS BIGINT)", self.of(Kind::Date, depth)),
             5 => format!("({a} % 3)"),
             _ => format!("CAST({} AS INT)", self.of(Kind::Bool, depth)),
         }
+    }
+
+    /// An integer that arithmetic and sums can take; any, where expressions may fail.
+    pub fn bounded(&self, int: String) -> String {
+        if self.fallible { int } else { format!("({int} % 1000)") }
     }
 
     fn list(&mut self, depth: usize) -> String {
@@ -156,6 +165,7 @@ impl Expressions<'_> {
         match self.random.below(3) {
             0 => format!("({a} + {b})"),
             1 => format!("({a} - {b})"),
+            _ if self.fallible && self.random.percent(50) => format!("({a} / CAST({b} AS DECIMAL(10,2)))"),
             _ if self.fallible => format!("CAST({} AS DECIMAL(10,2))", self.of(Kind::Int, depth)),
             _ => format!("({a} * 2)"),
         }

@@ -9,6 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
+use millstream::sql::expr::{physical, simplify};
 
 use super::case::Relation;
 use super::change::{Action, Clause, OTHER, Set, TARGET, When};
@@ -42,8 +43,8 @@ impl Naive<'_> {
         }
         let known = known.expect("there is a table");
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        let expr = self.state.create_logical_expr(expr, &known)?;
-        self.state.create_physical_expr(expr, &known)?.evaluate(&batch)?.into_array(1)
+        let expr = simplify(self.state, self.state.create_logical_expr(expr, &known)?, &known)?;
+        physical(&expr, &known)?.evaluate(&batch)?.into_array(1)
     }
 
     fn is_true(&self, condition: Option<&str>, row: &[(&str, RecordBatch)]) -> Result<bool> {

@@ -26,6 +26,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use millstream::sql::bind::{Binder, Names};
 use millstream::sql::canonical::canonical;
 use millstream::sql::context::session_state;
+use millstream::sql::expr::{physical, simplify};
 use millstream::sql::parse::parse_query;
 use tokio::runtime::Runtime;
 
@@ -321,7 +322,8 @@ impl Reference {
         }
         let Some(check) = &relation.check else { return Ok(()) };
         let schema = DFSchema::try_from(rows.schema())?;
-        let check = self.state.create_physical_expr(self.state.create_logical_expr(check, &schema)?, &schema)?;
+        let check = simplify(&self.state, self.state.create_logical_expr(check, &schema)?, &schema)?;
+        let check = physical(&check, &schema)?;
         for row in 0..rows.num_rows() {
             let met = check.evaluate(&rows.slice(row, 1))?.into_array(1)?;
             if met.as_boolean().iter().any(|met| met == Some(false)) {
