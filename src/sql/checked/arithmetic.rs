@@ -102,15 +102,13 @@ impl ScalarUDFImpl for Arithmetic {
         }
     }
 
-    /// The name of a column stays what the operator made of it.
+    /// The name of a column stays what the operator made of it. Operands are named where they are: a copy of each, at each
+    /// level of a long sum, would be a cube of its length.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let operator = match (self.operation.operator(), args) {
-            (Some(operator), [left, right]) => {
-                Expr::BinaryExpr(BinaryExpr::new(left.clone().into(), operator, right.clone().into()))
-            }
-            _ => Expr::Negative(Box::new(args[0].clone())),
-        };
-        Ok(operator.schema_name().to_string())
+        Ok(match (self.operation.operator(), args) {
+            (Some(operator), [left, right]) => format!("{} {operator} {}", left.schema_name(), right.schema_name()),
+            _ => format!("(- {})", args[0].schema_name()),
+        })
     }
 
     fn signature(&self) -> &Signature {
