@@ -18,6 +18,7 @@ use super::base_types::with_base_types;
 use super::beside::beside_tables;
 use super::bounds::bounded;
 use super::columns::{name_columns, tell_apart};
+use super::comparison::{compared, compared_expr};
 use super::group_once::group_once;
 use super::grouping::group_by_sets;
 use super::grouping_sets::write_out_sets;
@@ -150,6 +151,7 @@ impl<'a> Binder<'a> {
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context);
         let plan = bounded(plan.map_err(|error| self.with_near_function(error.into()))?)?;
+        let plan = compared(plan)?;
         match parameters {
             Some(parameters) => parameters.give(plan),
             None => refuse_parameters(&plan).map(|()| plan),
@@ -180,6 +182,7 @@ impl<'a> Binder<'a> {
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.fields());
         let expr = planner.sql_to_expr(expression, schema, &mut context);
         let expr = expr.map_err(|error| self.with_near_function(error.into()))?;
+        let expr = compared_expr(expr, schema)?.data;
         with_values(expr, parameters.values.as_deref().unwrap_or_default())
     }
 }

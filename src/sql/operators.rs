@@ -7,12 +7,12 @@ use datafusion::common::DFSchema;
 use datafusion::common::utils::list_ndims;
 use datafusion::error::Result;
 use datafusion::functions_nested::concat::{array_append_udf, array_prepend_udf};
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions::Cleared;
-use super::{division, interval, json};
+use super::{division, interval, json, moments, subscript};
 
 /// The planners of operators of a session, ours first.
 pub fn planners(known: Vec<Arc<dyn ExprPlanner>>) -> Vec<Arc<dyn ExprPlanner>> {
@@ -25,16 +25,28 @@ struct Operators;
 
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let planned = match json::call(&expr)? {
-            Some(planned) => Some(planned),
-            None => match interval::product(&expr, schema)? {
-                Some(planned) => Some(planned),
-                None => match division::quotient(&expr, schema)? {
-                    Some(planned) => Some(planned),
-                    None => element(&expr, schema)?,
-                },
-            },
-        };
+        let mut planned = json::call(&expr)?;
+        if planned.is_none() {
+            planned = interval::product(&expr, schema)?;
+        }
+        if planned.is_none() {
+            planned = moments::arithmetic(&expr, schema);
+        }
+        if planned.is_none() {
+            planned = division::quotient(&expr, schema)?;
+        }
+        if planned.is_none() {
+            planned = element(&expr, schema)?;
+        }
+        Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
+    }
+
+    fn plan_field_access(
+        &self,
+        expr: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let planned = subscript::place(&expr, schema)?;
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
 }

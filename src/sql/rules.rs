@@ -19,8 +19,7 @@ type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
 /// Rules that we do without.
 const DROPPED: [&str; 3] = [
-    // Turns a DISTINCT aggregate into a GROUP BY below it, which takes `-0.0` and `0.0` for one value; beside another
-    // DISTINCT, where this rule does nothing, they are two. Without it they always are.
+    // Turns a DISTINCT aggregate into a GROUP BY below it, and so keeps every value in two states.
     "single_distinct_aggregation_to_group_by",
     // Take fields of structs nearer to the scan; the second fails on some plans with set operations.
     "extract_leaf_expressions",

@@ -4,7 +4,8 @@
 //! rows -> (group, value) -> weight -> only 0 -> positive and positive -> 0 pass -> the plain aggregate
 //! ```
 //!
-//! Values are told apart by their bits, as DataFusion's DISTINCT accumulators do: `-0.0` and `0.0` are two.
+//! Values are told apart by their bits, as DataFusion's DISTINCT accumulators do. Floats come with one zero: the plan
+//! says so (`sql/comparison`).
 
 use std::sync::Arc;
 

@@ -63,6 +63,7 @@ mod extreme;
 mod extreme_nested;
 mod float;
 mod framed;
+mod interval_average;
 mod moments;
 mod nested;
 mod patterns;
@@ -85,6 +86,7 @@ use bounded::{Bounded, Growth};
 use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
 pub use framed::Framed;
+use interval_average::IntervalAverage;
 use moments::ExactStatistic;
 pub use nested::{ClearFields, Cleared};
 use ranged::Ranged;
@@ -138,6 +140,8 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
         let inner = state.udaf(name)?;
         state.register_udaf(Arc::new(AggregateUDF::from(FloatAggregate::new(inner, function))))?;
     }
+    let average = state.udaf("avg")?;
+    state.register_udaf(Arc::new(AggregateUDF::from(IntervalAverage::new(average))))?;
     for (name, statistic) in Statistic::ALL {
         let inner = state.udaf(name)?;
         state.register_udaf(Arc::new(AggregateUDF::from(ExactStatistic::new(inner, statistic))))?;

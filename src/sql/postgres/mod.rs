@@ -13,6 +13,7 @@
 //!
 //! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
 
+mod any;
 mod arrays;
 mod build;
 mod calls;
@@ -184,6 +185,11 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
         Expr::Function(function) => {
             if let Some(other) = rewrite_function(function)? {
                 *expr = other;
+            }
+        }
+        Expr::AnyOp { left, compare_op, right, .. } => {
+            if let Some(any) = any::any(left, compare_op, right) {
+                *expr = any;
             }
         }
         Expr::CompoundFieldAccess { root, access_chain } => fields_by_name(root, access_chain),
