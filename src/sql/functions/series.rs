@@ -8,10 +8,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, cast::AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
+use datafusion::common::types::{NativeType, logical_date, logical_interval_mdn};
 use datafusion::common::{DataFusionError, exec_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Coercion, ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, TypeSignatureClass,
 };
 
 /// Values of one list.
@@ -29,17 +31,50 @@ const MONTH_MIN_NS: i128 = 28 * DAY_MIN_NS;
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Series {
     inner: Arc<ScalarUDF>,
+    signature: Signature,
 }
 
 impl Series {
-    /// Stands in for `inner`.
+    /// Stands in for `inner`. Between a date and a timestamp there are timestamps.
     pub fn new(inner: Arc<ScalarUDF>) -> Self {
-        Series { inner }
+        let timestamp = Coercion::new_implicit(
+            TypeSignatureClass::Timestamp,
+            vec![TypeSignatureClass::Native(logical_date())],
+            NativeType::Timestamp(TimeUnit::Nanosecond, None),
+        );
+        let interval = Coercion::new_implicit(
+            TypeSignatureClass::Native(logical_interval_mdn()),
+            vec![TypeSignatureClass::Interval],
+            NativeType::Interval(IntervalUnit::MonthDayNano),
+        );
+        let mixed = TypeSignature::Coercible(vec![timestamp.clone(), timestamp, interval]);
+        let signature = inner.signature();
+        let of = TypeSignature::OneOf(vec![signature.type_signature.clone(), mixed]);
+        let signature = Signature::new(of, signature.volatility);
+        Series { inner, signature }
     }
 }
 
 impl ScalarUDFImpl for Series {
-    as_inner!();
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         self.inner.return_field_from_args(args)

@@ -9,11 +9,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
-use millstream::sql::expr::{physical, simplify};
 
 use super::case::Relation;
 use super::change::{Action, Clause, OTHER, Set, TARGET, When};
-use super::reference::{keys, texts};
+use super::reference::{expression, keys, texts};
 
 /// What evaluates expressions.
 pub struct Naive<'a> {
@@ -43,8 +42,7 @@ impl Naive<'_> {
         }
         let known = known.expect("there is a table");
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        let expr = simplify(self.state, self.state.create_logical_expr(expr, &known)?, &known)?;
-        physical(&expr, &known)?.evaluate(&batch)?.into_array(1)
+        expression(self.state, expr, &known)?.evaluate(&batch)?.into_array(1)
     }
 
     fn is_true(&self, condition: Option<&str>, row: &[(&str, RecordBatch)]) -> Result<bool> {

@@ -19,6 +19,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -27,7 +28,7 @@ use millstream::sql::bind::{Binder, Names};
 use millstream::sql::canonical::canonical;
 use millstream::sql::context::session_state;
 use millstream::sql::expr::{physical, simplify};
-use millstream::sql::parse::parse_query;
+use millstream::sql::parse::{parse_expression, parse_query};
 use tokio::runtime::Runtime;
 
 use super::case::Relation;
@@ -82,6 +83,19 @@ impl Names for Tables<'_> {
 
     fn all(&self) -> Vec<String> {
         self.tables.table_names()
+    }
+}
+
+/// No relations at all.
+struct NoNames;
+
+impl Names for NoNames {
+    fn table(&self, _: &str) -> millstream::Result<Option<Arc<dyn TableProvider>>> {
+        Ok(None)
+    }
+
+    fn all(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -152,8 +166,8 @@ impl Reference {
         self.stock.add_view(&self.runtime, name, sql)
     }
 
-    /// The plans of a view's query: as the batch engine's own planner has it, or ours where that cannot be run, which knows
-    /// what Postgres writes.
+    /// The plans of a view's query: as our planner has it, which knows what Postgres writes and how it compares, or the
+    /// batch engine's own where ours cannot be run.
     fn planned(&self, sql: &str) -> Result<(LogicalPlan, LogicalPlan, Arc<dyn ExecutionPlan>)> {
         let ready = |plan: LogicalPlan| {
             let plan = canonical(plan)?;
@@ -161,12 +175,15 @@ impl Reference {
             let physical = self.physical(&optimized)?;
             Ok((plan, optimized, physical))
         };
-        let plan = self.runtime.block_on(self.state.create_logical_plan(sql));
-        plan.and_then(ready).or_else(|error| {
-            let names = Tables { tables: &self.schema, runtime: &self.runtime };
-            let query = parse_query(sql).map_err(|_| error)?;
-            ready(Binder::new(&self.state, &names).query(&query)?)
+        self.bound(sql).and_then(ready).or_else(|error| {
+            self.runtime.block_on(self.state.create_logical_plan(sql)).map_err(|_| error).and_then(ready)
         })
+    }
+
+    fn bound(&self, sql: &str) -> Result<LogicalPlan> {
+        let names = Tables { tables: &self.schema, runtime: &self.runtime };
+        let query = parse_query(sql)?;
+        Ok(Binder::new(&self.state, &names).query(&query)?)
     }
 
     /// What the batch engine as it comes makes of a query, where there can be no two opinions.
@@ -235,8 +252,7 @@ impl Reference {
     }
 
     fn query(&self, at: usize, sql: &str) -> Result<RecordBatch> {
-        let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
-        let plan = self.state.optimize(&plan)?;
+        let plan = self.state.optimize(&self.bound(sql)?)?;
         let batches = self.run(&self.state, &self.physical(&plan)?).or_else(|_| self.run_alone(&plan))?;
         let schema = self.rows[at].schema.clone();
         let batches: Vec<RecordBatch> = batches
@@ -322,8 +338,7 @@ impl Reference {
         }
         let Some(check) = &relation.check else { return Ok(()) };
         let schema = DFSchema::try_from(rows.schema())?;
-        let check = simplify(&self.state, self.state.create_logical_expr(check, &schema)?, &schema)?;
-        let check = physical(&check, &schema)?;
+        let check = expression(&self.state, check, &schema)?;
         for row in 0..rows.num_rows() {
             let met = check.evaluate(&rows.slice(row, 1))?.into_array(1)?;
             if met.as_boolean().iter().any(|met| met == Some(false)) {
@@ -332,6 +347,12 @@ impl Reference {
         }
         Ok(())
     }
+}
+
+/// What evaluates an expression, as our planner has it.
+pub fn expression(state: &SessionState, expr: &str, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+    let expr = Binder::new(state, &NoNames).expression(parse_expression(expr)?, schema)?;
+    Ok(physical(&simplify(state, expr, schema)?, schema)?)
 }
 
 /// The primary key of each row, as text.
