@@ -214,7 +214,7 @@ impl Shell {
     }
 
     fn tables(&mut self) -> Result<(), Failure> {
-        let relations = self.database.relations();
+        let relations = self.session.relations();
         let column = |text: fn(&Relation) -> &str| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(relations.iter().map(text)))
         };
@@ -224,7 +224,7 @@ impl Shell {
     }
 
     fn schema(&mut self, name: Option<&str>) -> Result<(), Failure> {
-        let relations = self.database.relations();
+        let relations = self.session.relations();
         let mut shown = relations.iter().filter(|r| name.is_none_or(|n| r.name.eq_ignore_ascii_case(n))).peekable();
         if let (Some(name), None) = (name, shown.peek()) {
             let error = Error::input(format!("no stream, table or view `{name}`"));

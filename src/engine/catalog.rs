@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::index::Index;
 use super::known::{Comments, Known};
+use super::temporary::{FIRST_TEMPORARY_ID, is_temporary};
 use crate::circuit::Facts;
 use crate::delta::added::Added;
 use crate::error::{Error, Result, list, nearest};
@@ -97,6 +98,9 @@ pub struct Object {
     pub comments: Comments,
     /// The statement that made it.
     pub sql: String,
+    /// The session that it lives in, if it is temporary: it is then never written.
+    #[serde(skip)]
+    pub session: Option<u64>,
 }
 
 /// A CHECK constraint.
@@ -175,7 +179,13 @@ pub struct Catalog {
     pub(super) by_name: BTreeMap<String, u32>,
     /// Those defined in SQL, by name.
     pub(super) functions: BTreeMap<String, Arc<SqlFunction>>,
+    /// Those that sessions see alone, by session and name.
+    pub(super) temporary: BTreeMap<u64, BTreeMap<String, u32>>,
+    /// Whose temporary objects names can mean.
+    pub(super) viewer: Option<u64>,
     next_id: u32,
+    /// As `next_id`, for temporary objects.
+    next_temporary_id: u32,
     /// How deep a query can get by the views that are expanded in it.
     expanded_depth: usize,
     /// Counts the changes.
@@ -189,7 +199,10 @@ impl Default for Catalog {
             by_name: BTreeMap::new(),
             indexes: BTreeMap::new(),
             functions: BTreeMap::new(),
+            temporary: BTreeMap::new(),
+            viewer: None,
             next_id: FIRST_USER_ID,
+            next_temporary_id: FIRST_TEMPORARY_ID,
             expanded_depth: 0,
             version: 0,
         }
@@ -205,9 +218,9 @@ fn expanded(object: &Object) -> usize {
 }
 
 impl Catalog {
-    /// The id that the next object gets.
-    pub fn next_id(&self) -> u32 {
-        self.next_id
+    /// The id that the next object gets; `temporary` says whether that is a temporary one.
+    pub fn next_id(&self, temporary: bool) -> u32 {
+        if temporary { self.next_temporary_id } else { self.next_id }
     }
 
     /// How deep the tree of a query can get beyond its own text: each plain view may be within the
@@ -229,8 +242,11 @@ impl Catalog {
                 if self.objects.len() >= OBJECTS_MAX {
                     return Err(Error::Limit(format!("the database has {OBJECTS_MAX} objects, which is the limit")));
                 }
-                self.next_id = self.next_id.max(object.id + 1);
-                self.by_name.insert(object.name.clone(), object.id);
+                match is_temporary(object.id) {
+                    true => self.next_temporary_id = self.next_temporary_id.max(object.id + 1),
+                    false => self.next_id = self.next_id.max(object.id + 1),
+                }
+                self.name(object);
                 self.expanded_depth += expanded(object);
                 let replaced = self.objects.insert(object.id, Arc::new(object.as_ref().clone()));
                 self.expanded_depth -= replaced.map_or(0, |object| expanded(&object));
@@ -245,7 +261,7 @@ impl Catalog {
             Ddl::Drop(ids) => {
                 for id in ids {
                     if let Some(object) = self.objects.remove(id) {
-                        self.by_name.remove(&object.name);
+                        self.unname(&object);
                         self.expanded_depth -= expanded(&object);
                     }
                 }
@@ -267,18 +283,14 @@ impl Catalog {
         self.objects.get(&id)
     }
 
-    /// An object by name.
-    pub fn find(&self, name: &str) -> Option<&Arc<Object>> {
-        self.objects.get(self.by_name.get(name)?)
-    }
-
     /// An object by name, or the error that it is not there.
     ///
     /// # Errors
     /// When there is none of that name; says which is nearest.
     pub fn expect(&self, name: &str) -> Result<&Arc<Object>> {
         self.find(name).ok_or_else(|| {
-            let names: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+            let names = self.names();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let error = Error::input(format!("no stream, table or view `{name}`"));
             match nearest(name, names.iter().copied()) {
                 Some(near) => error.with_hint(format!("did you mean `{near}`?")),
@@ -291,11 +303,6 @@ impl Catalog {
     /// The objects in the order of their ids.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.objects.values()
-    }
-
-    /// The names in order.
-    pub fn names(&self) -> Vec<String> {
-        self.by_name.keys().cloned().collect()
     }
 
     /// The views that read an object, directly or through others, each after those it reads.
@@ -338,39 +345,4 @@ impl Catalog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::system::rejects_object;
-
-    fn view(id: u32, name: &str, reads: &[u32]) -> Ddl {
-        let mut object = rejects_object();
-        (object.id, object.name, object.kind) = (id, name.into(), Kind::MaterializedView);
-        object.reads = reads.iter().copied().collect();
-        Ddl::Create(Box::new(object))
-    }
-
-    #[test]
-    fn entries_read_back_as_written() {
-        let entry = view(20, "v", &[16, 17]);
-        let entries = [entry];
-        assert_eq!(Ddl::decode(&Ddl::encode(&entries).unwrap()).unwrap(), entries);
-    }
-
-    #[test]
-    fn dependents_come_after_what_they_read() {
-        let mut catalog = Catalog::default();
-        for entry in [
-            view(16, "a", &[]),
-            view(17, "b", &[16]),
-            view(18, "c", &[17]),
-            view(16, "a", &[19]),
-            view(19, "daily", &[]),
-        ] {
-            catalog.apply(&entry).unwrap();
-        }
-        let names: Vec<String> = catalog.dependents(19).iter().map(|o| o.name.clone()).collect();
-        assert_eq!(names, ["a", "b", "c"]);
-        assert_eq!(catalog.next_id(), 20);
-        assert!(catalog.expect("dialy").unwrap_err().to_string().contains("did you mean `daily`?"));
-    }
-}
+mod tests;

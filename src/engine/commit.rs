@@ -12,6 +12,7 @@ use super::request::{Change, Commit, Committed, Reply};
 use super::subscribe::Update;
 use super::system::{REJECTS, rejects_object};
 use super::table::TableChange;
+use super::temporary::is_temporary;
 use crate::circuit::{Outputs, Tick};
 use crate::delta::{Delta, consolidate};
 use crate::error::{Error, Result};
@@ -55,6 +56,10 @@ impl Core {
     /// Takes a commit into a group, or refuses it; either way nothing is visible yet.
     pub(super) fn admit(&mut self, group: &mut Group, commit: Commit, reply: Reply<Committed>) {
         let bytes: usize = commit.changes.iter().map(Change::bytes).sum();
+        if commit.changes.iter().any(|change| is_temporary(change.object())) {
+            // It may turn out to have no place in the group.
+            self.flush(group);
+        }
         if !group.times.is_empty() && group.bytes + bytes > GROUP_BYTES_MAX {
             self.flush(group);
         }
@@ -82,6 +87,10 @@ impl Core {
         if resolved.is_empty() && commit.mark.is_none() {
             group.replies.push((reply, Committed { offset, rows }));
             return;
+        }
+        if commit.mark.is_none() && resolved.iter().all(|(object, _)| is_temporary(*object)) {
+            let stepped = self.step_temporary(resolved);
+            return reply.send(stepped.map(|()| Committed { offset, rows }));
         }
         group.bytes += bytes;
         let place = group.times.len() as u32;
@@ -211,6 +220,7 @@ impl Core {
             marks,
             parts: changes
                 .iter()
+                .filter(|(object, _, _)| !is_temporary(*object))
                 .map(|(object, runs, delta)| Part {
                     object: *object,
                     runs: runs.clone(),

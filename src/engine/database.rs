@@ -19,6 +19,7 @@ use super::request::{Change, Commit, Committed, Pending, Request};
 use super::session::{Outcome, Session};
 use super::subscribe::{QUEUE_CHANGES, Subscription};
 use super::table::TableChange;
+use super::temporary::Viewer;
 use crate::error::{Error, Result};
 use crate::sql::depth::with_room;
 
@@ -39,6 +40,8 @@ use crate::sql::depth::with_room;
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
+    /// The session whose handle it is.
+    viewer: Option<Arc<Viewer>>,
 }
 
 /// A table or view, for listings.
@@ -97,20 +100,20 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub fn open_with(options: Options) -> Result<Database> {
-        Ok(Database { inner: Arc::new(Inner::open(options)?) })
+        Ok(Database { inner: Arc::new(Inner::open(options)?), viewer: None })
     }
 
     /// A session: statements one after another, with transactions.
     pub fn session(&self) -> Session {
-        Session::new(self.clone())
+        Session::new(Database { inner: self.inner.clone(), viewer: Some(Arc::new(Viewer::new())) })
     }
 
-    /// Runs one statement.
+    /// Runs one statement, which is a session by itself: what is temporary would be gone with it, and is refused.
     ///
     /// # Errors
     /// What is wrong with the statement, and where.
     pub fn execute(&self, sql: &str) -> Result<Outcome> {
-        self.session().execute(sql)
+        Session::new(self.clone()).execute(sql)
     }
 
     /// Runs one query.
@@ -165,7 +168,7 @@ impl Database {
     /// As [`Database::append`].
     pub fn append_all<'a>(&self, batches: impl IntoIterator<Item = (&'a str, RecordBatch)>) -> Result<Ticket> {
         self.writable()?;
-        let catalog = self.inner.catalog.load();
+        let catalog = self.catalog();
         let mut changes = Vec::new();
         for (name, batch) in batches {
             let object = catalog.expect(name)?;
@@ -197,8 +200,8 @@ impl Database {
     /// # Errors
     /// When there is none of that name, or the view cannot be read.
     pub fn snapshot(&self, name: &str) -> Result<(u64, Rows)> {
-        let object = self.inner.catalog.load().expect(name)?.clone();
-        let snapshot = ask(&self.inner.engine, |reply| Request::Snapshot(vec![object.id], reply)).wait()?;
+        let object = self.catalog().expect(name)?.clone();
+        let snapshot = self.snapshot_of(vec![object.id])?;
         let rows = snapshot.rows.get(&object.id);
         let rows = rows.ok_or_else(|| Error::input(format!("`{name}` is a {}: query it", object.kind.name())))?;
         rows.check(&format!("view `{name}`"))?;
@@ -211,7 +214,7 @@ impl Database {
     /// # Errors
     /// As [`Database::snapshot`].
     pub fn subscribe(&self, view: &str) -> Result<Subscription> {
-        let object = self.inner.catalog.load().expect(view)?.clone();
+        let object = self.catalog().expect(view)?.clone();
         if object.kind != Kind::MaterializedView {
             return Err(Error::input(format!(
                 "`{view}` is a {}; only a materialized view can be subscribed to",
@@ -227,7 +230,7 @@ impl Database {
     /// # Errors
     /// When there is no such view, or the query cannot be run.
     pub fn verify(&self, view: &str) -> Result<bool> {
-        with_room(|| super::verify::verify(self, &[view.to_string()], &Cancel::default())).map(|(_, ok)| ok)
+        with_room(|| super::verify::verify(self, Some(view), &Cancel::default())).map(|(_, ok)| ok)
     }
 
     /// Lets queries and views call a Rust function. To be used by views it must be registered on every opening,
@@ -285,9 +288,9 @@ impl Database {
 
     /// Every stream, table and view.
     pub fn relations(&self) -> Vec<Relation> {
-        let catalog = self.inner.catalog.load();
+        let catalog = self.catalog();
         catalog
-            .objects()
+            .visible()
             .map(|o| Relation {
                 name: o.name.clone(),
                 kind: o.kind.name().into(),
@@ -341,6 +344,10 @@ impl Database {
 
     pub(super) fn inner(&self) -> &Inner {
         &self.inner
+    }
+
+    pub(super) fn viewer(&self) -> Option<&Arc<Viewer>> {
+        self.viewer.as_ref()
     }
 }
 

@@ -11,12 +11,10 @@ use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 
 use super::catalog::{Catalog, Check, Ddl, Kind, Object};
 use super::constraint::{Constraints, defaults};
-use super::core::ask;
 use super::database::Database;
 use super::known::{Comments, Known};
 use super::names::InputNames;
 use super::query::Cancel;
-use super::request::Request;
 use super::session::Outcome;
 use super::show;
 use crate::delta::added::Added;
@@ -33,36 +31,35 @@ const COLUMNS_MAX: usize = 4096;
 pub(super) fn create_relation(database: &Database, create: &CreateRelation, sql: &str) -> Result<Outcome> {
     let kind = if create.is_stream { Kind::Stream } else { Kind::Table };
     let tag = format!("CREATE {}", kind.name().to_uppercase());
-    let catalog = database.inner().catalog.load_full();
-    if let Some(existing) = catalog.find(&create.name) {
+    let (catalog, owner) = (database.catalog(), database.session_of(create.temporary)?);
+    if let Some(existing) = catalog.find_beside(owner, &create.name) {
         if create.if_not_exists && existing.kind == kind {
             return Ok(Outcome::done(tag));
         }
         return Err(taken(existing));
     }
     let session = database.inner().view_session.load_full();
-    let object = relation(&session, &catalog, create, kind, sql)?;
+    let object = Object { session: owner, ..relation(&session, &catalog, create, kind, sql)? };
     let define = {
         let object = object.clone();
         move |catalog: &Arc<Catalog>| {
-            if let Some(existing) = catalog.find(&object.name) {
+            if let Some(existing) = catalog.find_beside(owner, &object.name) {
                 return Err(taken(existing));
             }
-            let object = Object { id: catalog.next_id(), ..object };
+            let object = Object { id: catalog.next_id(owner.is_some()), ..object };
             Ok(vec![Ddl::Create(Box::new(object))])
         }
     };
-    let (define, cancel) = (Box::new(define), Cancel::default());
-    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
-    let object = database.inner().catalog.load().expect(&object.name)?.clone();
+    database.define(&Cancel::default(), define)?;
     if object.has_source() {
+        let object = database.catalog().expect(&object.name)?.clone();
         database.inner().sources.start(&object, None, &session, &database.inner().engine)?;
     }
     Ok(Outcome::done(tag))
 }
 
 pub(super) fn taken(existing: &Object) -> Error {
-    Error::input(format!("there is a {} `{}` already", existing.kind.name(), existing.name))
+    Error::input(format!("there is a {} `{}` already", existing.described(), existing.name))
 }
 
 fn relation(
@@ -74,6 +71,10 @@ fn relation(
 ) -> Result<Object> {
     let options = absolute_path(&create.options)?;
     if options.contains_key("connector") {
+        if create.temporary {
+            return Err(Error::unsupported(format!("temporary {} `{}` from a source", kind.name(), create.name))
+                .with_hint("what a source brings is kept in the log: leave TEMPORARY out"));
+        }
         crate::source::check(&options)?;
     } else if let Some(option) = options.keys().next() {
         let hint = match nearest(option, ["connector"]) {
@@ -133,6 +134,7 @@ fn relation(
         known: Known::default(),
         comments: Comments::default(),
         sql,
+        session: None,
     };
     defaults(session, &object)?;
     Constraints::new(session, &object)?;
@@ -293,10 +295,9 @@ pub(super) fn drop(database: &Database, drop: Drop) -> Result<Outcome> {
         DropKind::MaterializedView => "DROP MATERIALIZED VIEW",
     };
     let define = move |catalog: &Arc<Catalog>| define_drop(catalog, &drop);
-    let before = database.inner().catalog.load_full();
-    let (define, cancel) = (Box::new(define), Cancel::default());
-    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
-    let after = database.inner().catalog.load();
+    let before = database.catalog();
+    database.define(&Cancel::default(), define)?;
+    let after = database.catalog();
     for object in before.objects().filter(|o| o.has_source() && after.get(o.id).is_none()) {
         database.inner().sources.forget(object.id);
     }
@@ -304,7 +305,7 @@ pub(super) fn drop(database: &Database, drop: Drop) -> Result<Outcome> {
 }
 
 fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
-    let mut ids: Vec<u32> = Vec::new();
+    let (mut ids, mut named): (Vec<u32>, BTreeSet<u32>) = Default::default();
     for name in &drop.names {
         let object = match (catalog.find(name), drop.if_exists) {
             (Some(object), _) => object,
@@ -330,11 +331,14 @@ fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
         }
         ids.retain(|id| *id != object.id);
         ids.push(object.id);
+        named.insert(object.id);
     }
     if !drop.cascade {
-        let named = |id: &u32| catalog.get(*id).is_some_and(|o| drop.names.contains(&o.name));
-        let others: Vec<&str> =
-            ids.iter().filter(|id| !named(id)).filter_map(|id| Some(catalog.get(*id)?.name.as_str())).collect();
+        let others: Vec<&str> = ids
+            .iter()
+            .filter(|id| !named.contains(id))
+            .filter_map(|id| Some(catalog.get(*id)?.name.as_str()))
+            .collect();
         if !others.is_empty() {
             return Err(Error::input(format!(
                 "`{}` is read by {}",

@@ -15,12 +15,10 @@ use datafusion::sql::sqlparser::ast;
 use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::clock::now;
 use super::constraint::{Constraints, defaults};
-use super::core::ask;
 use super::database::Database;
 use super::ddl::{Parts, check_columns, taken};
 use super::names::InputNames;
 use super::query::Cancel;
-use super::request::Request;
 use super::session::Outcome;
 use crate::error::{Error, Result, list, nearest};
 use crate::sql::bind::Binder;
@@ -41,8 +39,7 @@ pub(super) fn alter(database: &Database, alter: Alter, sql: &str) -> Result<Outc
     let session = at_time(&database.inner().view_session.load(), now());
     let sql = sql.trim().trim_end_matches(';').trim_end().to_string();
     let define = move |catalog: &Arc<Catalog>| define_alter(&session, catalog, &alter, &sql);
-    let (define, cancel) = (Box::new(define), Cancel::default());
-    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
+    database.define(&Cancel::default(), define)?;
     Ok(Outcome::done(tag))
 }
 
@@ -93,7 +90,7 @@ impl Altered<'_> {
         match action {
             AlterAction::AddColumn { if_not_exists, column } => self.add_column(*if_not_exists, column)?,
             AlterAction::Rename(name) => {
-                if let Some(existing) = self.catalog.find(name) {
+                if let Some(existing) = self.catalog.find_beside(self.object.session, name) {
                     return Err(taken(existing));
                 }
                 self.object.name.clone_from(name);

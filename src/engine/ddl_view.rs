@@ -18,6 +18,7 @@ use super::query::{Cancel, Rows};
 use super::request::Request;
 use super::session::Outcome;
 use super::show;
+use super::temporary::{meant, refuse_to_outlive};
 use crate::delta::added::Added;
 use crate::error::{Error, Place, Result, is_about_names, two_columns};
 use crate::sql::bind::Binder;
@@ -35,9 +36,9 @@ pub(super) fn create(database: &Database, create: &CreateView, sql: &str, cancel
     check_options(create)?;
     let session = database.inner().view_session.load_full();
     let (create, sql) = (create.clone(), sql.trim().trim_end_matches(';').trim_end().to_string());
-    let define = move |catalog: &Arc<Catalog>| define_view(&session, catalog, &create, kind, sql);
-    let (define, cancel) = (Box::new(define), cancel.clone());
-    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()?;
+    let owner = database.session_of(create.temporary)?;
+    let define = move |catalog: &Arc<Catalog>| define_view(&session, catalog, &create, (kind, owner), sql);
+    database.define(cancel, define)?;
     Ok(Outcome::done(tag))
 }
 
@@ -52,6 +53,10 @@ fn check_options(create: &CreateView) -> Result<()> {
             return Err(Error::input(format!("view `{name}`: {ON_ERROR} is an option of materialized views"))
                 .with_hint("a plain view is a part of the queries that read it, and fails with them"));
         }
+        if create.temporary && value == SKIP {
+            return Err(Error::unsupported(format!("temporary view `{name}` with {ON_ERROR} = 'skip'"))
+                .with_hint("since which commit of the log a row fails could not be told"));
+        }
         if ![FAIL, SKIP].contains(&value.as_str()) {
             return Err(Error::input(format!("view `{name}`: {ON_ERROR} is '{FAIL}' or '{SKIP}', not '{value}'")));
         }
@@ -63,10 +68,10 @@ fn define_view(
     session: &SessionState,
     catalog: &Catalog,
     create: &CreateView,
-    kind: Kind,
+    (kind, owner): (Kind, Option<u64>),
     sql: String,
 ) -> Result<Vec<Ddl>> {
-    let existing = catalog.find(&create.name).cloned();
+    let existing = catalog.find_beside(owner, &create.name).cloned();
     let mut entries = Vec::new();
     let mut dependents = Vec::new();
     if let Some(existing) = &existing {
@@ -80,12 +85,12 @@ fn define_view(
         dependents = catalog.dependents(existing.id);
         entries.push(Ddl::Drop(dependents.iter().rev().map(|o| o.id).chain([existing.id]).collect()));
     }
-    let mut object = view(session, catalog, create, kind, sql)?;
+    let mut object = view(session, catalog, create, (kind, owner), sql)?;
     let cyclic = |id: &u32| existing.as_ref().is_some_and(|e| e.id == *id) || dependents.iter().any(|d| d.id == *id);
     if object.reads.iter().any(cyclic) {
         return Err(Error::input(format!("view `{}` would read itself", create.name)));
     }
-    object.id = catalog.next_id();
+    object.id = catalog.next_id(owner.is_some());
     let mut after = catalog.clone();
     entries.iter().try_for_each(|e| after.apply(e))?;
     let mut replaced = vec![(existing.as_ref().map(|e| e.id), object.id)];
@@ -123,7 +128,13 @@ fn define_view(
 }
 
 /// A view's object, without its id, once its query has been found right.
-fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Kind, sql: String) -> Result<Object> {
+fn view(
+    session: &SessionState,
+    catalog: &Catalog,
+    create: &CreateView,
+    (kind, owner): (Kind, Option<u64>),
+    sql: String,
+) -> Result<Object> {
     let at = create.query_place;
     let moved = |error: Error| move_place(error, at);
     let query = parse_query(&create.query).map_err(moved)?;
@@ -145,7 +156,7 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
     for field in schema.fields() {
         check_type(field)?;
     }
-    Ok(Object {
+    let mut object = Object {
         id: 0,
         name: create.name.clone(),
         kind,
@@ -161,12 +172,18 @@ fn view(session: &SessionState, catalog: &Catalog, create: &CreateView, kind: Ki
         known: Known::default(),
         comments: Comments::default(),
         sql,
-    })
+        session: owner,
+    };
+    refuse_to_outlive(catalog, &object)?;
+    if owner.is_some() {
+        object.known.names = meant(catalog, object.reads.iter().copied())?;
+    }
+    Ok(object)
 }
 
 fn check_view(session: &SessionState, catalog: &Catalog, object: &Object) -> Result<SchemaRef> {
     let facts = HashMap::new();
-    let names = InputNames { known: &object.known, ..InputNames::new(session, catalog, &facts) };
+    let names = InputNames { known: Some(&object.known), ..InputNames::new(session, catalog, &facts) };
     let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
     view_schema(plan.schema())
 }
@@ -187,9 +204,9 @@ fn move_place(mut error: Error, start: Place) -> Error {
 /// EXPLAIN CREATE MATERIALIZED VIEW.
 pub(super) fn explain(database: &Database, create: &CreateView) -> Result<Rows> {
     let session = database.inner().view_session.load_full();
-    let catalog = database.inner().catalog.load_full();
+    let (catalog, owner) = (database.catalog(), database.session_of(create.temporary)?);
     check_options(create)?;
-    let object = view(&session, &catalog, create, Kind::MaterializedView, String::new())?;
+    let object = view(&session, &catalog, create, (Kind::MaterializedView, owner), String::new())?;
     let lines = ask(&database.inner().engine, |reply| Request::ExplainNew(Box::new(object), reply)).wait()?;
     show::circuit_rows(&lines)
 }

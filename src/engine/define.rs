@@ -43,7 +43,11 @@ impl Core {
         for entry in &entries {
             catalog.apply(entry)?;
         }
-        let tick = Tick { offset: self.tick.offset + 1, time: self.tick.time.max(now()), ..self.tick };
+        let logged: Vec<Ddl> = entries.iter().filter_map(Ddl::logged).collect();
+        let tick = match logged.is_empty() {
+            true => self.tick,
+            false => Tick { offset: self.tick.offset + 1, time: self.tick.time.max(now()), ..self.tick },
+        };
         // The first view is the one that the user speaks of; those over it are made again from the new one.
         let first = entries.iter().find_map(|e| match e {
             Ddl::Create(object) if object.kind == Kind::MaterializedView => Some(object.as_ref()),
@@ -51,9 +55,11 @@ impl Core {
         });
         let mut built = first.map(|object| self.build(&catalog, object, &tick, cancel)).transpose()?;
         self.index_rows(&entries)?;
-        let text = Ddl::encode(&entries)?;
-        self.store.learn(&entries);
-        self.store.append(Record::Statement(Statement { offset: tick.offset, time: tick.time, text }))?;
+        if !logged.is_empty() {
+            let text = Ddl::encode(&logged)?;
+            self.store.learn(&logged);
+            self.store.append(Record::Statement(Statement { offset: tick.offset, time: tick.time, text }))?;
+        }
         let before = std::mem::replace(&mut self.catalog, Arc::new(catalog));
         self.tick = tick;
         let mut listeners = Vec::new();
@@ -75,7 +81,7 @@ impl Core {
         }
         self.published_catalog.store(self.catalog.clone());
         self.fit();
-        // Time has passed: views over `now()` move.
+        // If time has passed, views over `now()` move.
         self.step(Outputs::new());
         for (object, feeds) in listeners {
             self.move_feeds(&object, feeds);
@@ -93,7 +99,7 @@ impl Core {
     /// Who listened to a view that was replaced by one with the same columns hears the new one's rows, and from there
     /// its changes; for others it is the end.
     fn move_feeds(&mut self, gone: &Object, feeds: Vec<Feed>) {
-        let heir = self.catalog.find(&gone.name).filter(|o| o.schema == gone.schema).map(|o| o.id);
+        let heir = self.catalog.find_beside(gone.session, &gone.name).filter(|o| o.schema == gone.schema).map(|o| o.id);
         for feed in feeds {
             match heir {
                 Some(id) if self.views.contains_key(&id) => {
@@ -234,7 +240,7 @@ impl Core {
             }
         }
         let session = self.session.load();
-        let names = InputNames { known: &object.known, ..InputNames::new(&session, catalog, facts) };
+        let names = InputNames { known: Some(&object.known), ..InputNames::new(&session, catalog, facts) };
         caught(PLANNING, || {
             let plan = canonical_view_plan(&session, &names, object)?;
             let plan = optimize_for_view(&session, plan)?;

@@ -16,11 +16,9 @@ use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Ddl};
 use super::constraint::bound;
-use super::core::ask;
 use super::database::Database;
 use super::names::InputNames;
 use super::query::{Cancel, Rows};
-use super::request::Request;
 use super::session::Outcome;
 use super::show;
 use crate::error::{Error, Result};
@@ -110,14 +108,12 @@ pub(super) fn drop(database: &Database, drop: DropFunction) -> Result<Outcome> {
 }
 
 fn define(database: &Database, define: impl Fn(&Catalog) -> Result<Vec<Ddl>> + Send + 'static) -> Result<u64> {
-    let define = Box::new(move |catalog: &Arc<Catalog>| define(catalog));
-    let cancel = Cancel::default();
-    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()
+    database.define(&Cancel::default(), move |catalog| define(catalog))
 }
 
 /// SHOW FUNCTIONS: those defined in SQL.
 pub(super) fn list_all(database: &Database) -> Result<Rows> {
-    let catalog = database.inner().catalog.load();
+    let catalog = database.catalog();
     let functions: Vec<&Arc<SqlFunction>> = catalog.functions.values().collect();
     let column = |text: &dyn Fn(&SqlFunction) -> String| functions.iter().map(|f| Some(text(f))).collect();
     show::texts(vec![

@@ -6,10 +6,8 @@ use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Catalog, Ddl, Kind, Object};
-use super::core::ask;
 use super::database::Database;
 use super::query::{Cancel, Rows};
-use super::request::Request;
 use super::session::Outcome;
 use super::show::texts;
 use crate::error::{Error, Result, nearest};
@@ -51,13 +49,16 @@ pub(super) fn drop(database: &Database, names: Vec<String>, if_exists: bool) -> 
 }
 
 fn define(database: &Database, define: impl FnOnce(&Arc<Catalog>) -> Result<Vec<Ddl>> + Send + 'static) -> Result<u64> {
-    let (define, cancel) = (Box::new(define), Cancel::default());
-    ask(&database.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()
+    database.define(&Cancel::default(), define)
 }
 
 fn define_create(catalog: &Catalog, create: &CreateIndex) -> Result<Vec<Ddl>> {
     let object = catalog.expect(&create.relation)?;
     match object.kind {
+        _ if object.session.is_some() => {
+            return Err(Error::unsupported(format!("an index of the {} `{}`", object.described(), object.name))
+                .with_hint("its primary key is indexed"));
+        }
         Kind::Table | Kind::MaterializedView => {}
         Kind::Stream => {
             return Err(Error::unsupported(format!(
@@ -156,7 +157,7 @@ pub(super) fn inherited(catalog: &Catalog, before: &Object, after: &Object) -> V
 
 /// SHOW INDEXES.
 pub(super) fn list(database: &Database) -> Result<Rows> {
-    let catalog = database.inner().catalog.load();
+    let catalog = database.catalog();
     let (mut names, mut relations, mut columns) = (Vec::new(), Vec::new(), Vec::new());
     for index in catalog.indexes() {
         let Some(object) = catalog.get(index.object) else { continue };

@@ -14,6 +14,8 @@ use crate::sql::{CATALOG, SCHEMA};
 
 /// The name of the schema.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
+/// The schema in which it lists what is temporary.
+const TEMPORARY_SCHEMA: &str = "pg_temp";
 
 /// A relation as the tables list it.
 pub struct Listed {
@@ -37,6 +39,7 @@ impl Listed {
         Listed {
             kind: match object.kind {
                 Kind::Stream => "STREAM",
+                Kind::Table if object.session.is_some() => "LOCAL TEMPORARY",
                 Kind::Table => "BASE TABLE",
                 Kind::View => "VIEW",
                 Kind::MaterializedView => "MATERIALIZED VIEW",
@@ -51,7 +54,9 @@ impl Listed {
 
 /// Everything in a catalog.
 pub fn listed(catalog: &Catalog) -> Vec<Listed> {
-    let mut all: Vec<Listed> = catalog.objects().map(|object| Listed::object(SCHEMA, object)).collect();
+    let schema = |object: &Object| if object.session.is_some() { TEMPORARY_SCHEMA } else { SCHEMA };
+    let listed = |object: &Arc<Object>| Listed::object(schema(object), object);
+    let mut all: Vec<Listed> = catalog.seen().map(listed).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all.push(Listed { kind: "SYSTEM VIEW", ..Listed::object(SYSTEM_SCHEMA, &errors_object()) });
     all.push(Listed::object(SYSTEM_SCHEMA, &rejects_object()));

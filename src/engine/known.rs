@@ -57,16 +57,18 @@ impl Catalog {
                 Arc::make_mut(view).known.columns.insert(old.id, before.clone());
             }
         }
-        self.by_name.remove(&old.name);
-        self.by_name.insert(new.name.clone(), new.id);
+        self.unname(&old);
+        self.name(new);
         self.objects.insert(new.id, Arc::new(new.clone()));
     }
 
-    /// The object that a name in the text of a view stands for.
-    pub fn find_known(&self, name: &str, known: &Known) -> Option<&Arc<Object>> {
+    /// The object that a name stands for in the text of a view that knows this much; without, in what a user says now.
+    pub fn find_known(&self, name: &str, known: Option<&Known>) -> Option<&Arc<Object>> {
+        let Some(known) = known else { return self.find(name) };
         match known.names.get(name) {
             Some(id) => self.objects.get(id),
-            None => self.find(name),
+            // A temporary view knows all that it reads; the others read nothing that is temporary.
+            None => self.find_lasting(name),
         }
     }
 }

@@ -37,8 +37,8 @@ pub struct InputNames<'a> {
     pub catalog: &'a Catalog,
     /// What is known of materialized views beyond their schemas.
     pub facts: &'a HashMap<u32, Facts>,
-    /// What the view whose plan it is knows by other names.
-    pub known: &'a Known,
+    /// What the view whose plan it is knows by other names; nothing for a query that means what it says now.
+    pub known: Option<&'a Known>,
     /// How many views the plan is within.
     pub depth: usize,
 }
@@ -46,7 +46,7 @@ pub struct InputNames<'a> {
 impl<'a> InputNames<'a> {
     /// Names for a query that means what it says.
     pub fn new(session: &'a SessionState, catalog: &'a Catalog, facts: &'a HashMap<u32, Facts>) -> Self {
-        InputNames { session, catalog, facts, known: &NOTHING_KNOWN, depth: 0 }
+        InputNames { session, catalog, facts, known: None, depth: 0 }
     }
 }
 
@@ -55,14 +55,11 @@ static NOTHING_KNOWN: Known = Known { names: BTreeMap::new(), columns: BTreeMap:
 
 impl Names for InputNames<'_> {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Some(object) = self.catalog.find_known(name, self.known) else { return Ok(None) };
-        let seen = self.known.columns.get(&object.id);
-        if object.kind == Kind::View {
-            let inner = InputNames { depth: deeper(self.depth, object)?, known: &object.known, ..*self };
-            let table = expand(self.session, &inner, object)?;
-            return Ok(Some(providers::seen(table, seen)));
-        }
-        Ok(Some(self.input(object, seen)))
+        self.catalog.find_known(name, self.known).map(|object| self.object(object)).transpose()
+    }
+
+    fn lasting_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.catalog.find_known(name, self.known.or(Some(&NOTHING_KNOWN))).map(|object| self.object(object)).transpose()
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -85,6 +82,16 @@ impl Names for InputNames<'_> {
 }
 
 impl InputNames<'_> {
+    fn object(&self, object: &Object) -> Result<Arc<dyn TableProvider>> {
+        let seen = self.known.and_then(|known| known.columns.get(&object.id));
+        if object.kind == Kind::View {
+            let inner = InputNames { depth: deeper(self.depth, object)?, known: Some(&object.known), ..*self };
+            let table = expand(self.session, &inner, object)?;
+            return Ok(providers::seen(table, seen));
+        }
+        Ok(self.input(object, seen))
+    }
+
     fn input(&self, object: &Object, seen: Option<&Vec<String>>) -> Arc<dyn TableProvider> {
         let facts = self.facts.get(&object.id).cloned().unwrap_or_else(|| object.facts());
         let key = providers::primary_key(object);
@@ -106,8 +113,8 @@ pub struct RowNames<'a> {
     pub batching: Batching,
     /// Materialized views whose rows are at hand.
     pub given: &'a Given,
-    /// What the view whose plan it is knows by other names.
-    pub known: &'a Known,
+    /// What the view whose plan it is knows by other names; nothing for a query that means what it says now.
+    pub known: Option<&'a Known>,
     /// How many views the plan is within.
     pub depth: usize,
 }
@@ -127,7 +134,7 @@ impl<'a> RowNames<'a> {
             expand_materialized: false,
             batching: Batching::Whole,
             given: &NOTHING_GIVEN,
-            known: &NOTHING_KNOWN,
+            known: None,
             depth: 0,
         }
     }
@@ -135,24 +142,12 @@ impl<'a> RowNames<'a> {
 
 impl Names for RowNames<'_> {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Some(object) = self.snapshot.catalog.find_known(name, self.known) else { return Ok(None) };
-        let seen = self.known.columns.get(&object.id);
-        if let Some(rows) = self.given.get(&object.id) {
-            let table = providers::rows_of(&object.schema, rows.batches.iter().cloned(), self.batching);
-            return Ok(Some(providers::seen(table, seen)));
-        }
-        let expanded = match object.kind {
-            Kind::View => true,
-            Kind::MaterializedView => self.expand_materialized,
-            Kind::Stream | Kind::Table => false,
-        };
-        if expanded {
-            let inner = RowNames { depth: deeper(self.depth, object)?, known: &object.known, ..*self };
-            let table = expand(self.session, &inner, object)?;
-            return Ok(Some(providers::seen(table, seen)));
-        }
-        let rows = providers::object_rows(self.snapshot, object, self.batching)?;
-        Ok(Some(providers::seen(rows, seen)))
+        self.snapshot.catalog.find_known(name, self.known).map(|object| self.object(object)).transpose()
+    }
+
+    fn lasting_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let known = self.known.or(Some(&NOTHING_KNOWN));
+        self.snapshot.catalog.find_known(name, known).map(|object| self.object(object)).transpose()
     }
 
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -174,6 +169,28 @@ impl Names for RowNames<'_> {
 
     fn all(&self) -> Vec<String> {
         self.snapshot.catalog.names()
+    }
+}
+
+impl RowNames<'_> {
+    fn object(&self, object: &Object) -> Result<Arc<dyn TableProvider>> {
+        let seen = self.known.and_then(|known| known.columns.get(&object.id));
+        if let Some(rows) = self.given.get(&object.id) {
+            let table = providers::rows_of(&object.schema, rows.batches.iter().cloned(), self.batching);
+            return Ok(providers::seen(table, seen));
+        }
+        let expanded = match object.kind {
+            Kind::View => true,
+            Kind::MaterializedView => self.expand_materialized,
+            Kind::Stream | Kind::Table => false,
+        };
+        if expanded {
+            let inner = RowNames { depth: deeper(self.depth, object)?, known: Some(&object.known), ..*self };
+            let table = expand(self.session, &inner, object)?;
+            return Ok(providers::seen(table, seen));
+        }
+        let rows = providers::object_rows(self.snapshot, object, self.batching)?;
+        Ok(providers::seen(rows, seen))
     }
 }
 
@@ -256,8 +273,9 @@ pub fn reads(catalog: &Catalog, statement: ast::Statement) -> Result<BTreeSet<u3
         .iter()
         .filter_map(|table| match table.schema() {
             Some(SYSTEM_SCHEMA) => system::find(table.table()).map(|object| object.id),
-            Some(schema) if schema != crate::sql::SCHEMA => None,
-            _ => catalog.find(table.table()).map(|o| o.id),
+            Some(crate::sql::SCHEMA) => catalog.find_lasting(table.table()).map(|o| o.id),
+            Some(_) => None,
+            None => catalog.find(table.table()).map(|o| o.id),
         })
         .collect())
 }

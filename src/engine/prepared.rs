@@ -68,7 +68,7 @@ impl Prepared {
             let template = Template::new(database, statement, &[], sql)?;
             Ok(Prepared { database: database.clone(), template: Arc::new(template) })
         };
-        let beneath = database.inner().catalog.load().expanded_depth();
+        let beneath = database.catalog().expanded_depth();
         with_stack(sql, beneath, || caught(PREPARED, make)).map_err(|error| locate(error, sql))
     }
 
@@ -177,7 +177,7 @@ impl Template {
             Statement::Change(change) => Body::Change(change),
             _ => return Err(Error::unsupported("only a query, INSERT, UPDATE or DELETE can be prepared")),
         };
-        let catalog = database.inner().catalog.load_full();
+        let catalog = database.catalog();
         let session = database.inner().session.load_full();
         let facts = HashMap::new();
         let names = InputNames::new(&session, &catalog, &facts);
@@ -224,7 +224,7 @@ impl Template {
 
     /// What is known of the statement now.
     fn plan(&self, database: &Database) -> Result<Arc<Plan>> {
-        let (catalog, session) = (database.inner().catalog.load(), database.inner().session.load());
+        let (catalog, session) = (database.catalog(), database.inner().session.load());
         if let Some(plan) = &*self.plan.load()
             && Arc::ptr_eq(&plan.catalog, &catalog)
             && Arc::ptr_eq(&plan.session, &session)

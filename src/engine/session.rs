@@ -2,6 +2,7 @@
 
 mod change;
 mod explain;
+mod outcome;
 mod prepared;
 
 use std::collections::HashMap;
@@ -15,14 +16,14 @@ use datafusion::sql::sqlparser::ast;
 use super::catalog::Catalog;
 use super::clock::now;
 use super::core::{PLANNING, ask};
-use super::database::Database;
+use super::database::{Database, Relation};
+use super::hidden::refuse_hidden;
 use super::names::{self, RowNames};
 use super::prepared::{Body, Template};
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::snapshot::Snapshot;
-use super::subscribe::Subscription;
 use super::transaction::Transaction;
 use super::{ddl, ddl_alter, ddl_view, functions, index, show, verify};
 use crate::error::{Error, Result, caught};
@@ -35,46 +36,10 @@ use crate::sql::parameters::Parameters;
 use crate::sql::parse::{parse, parse_query};
 use crate::sql::statement::{Explain, Statement};
 
-/// What a statement came to.
-#[derive(Debug)]
-pub enum Outcome {
-    /// Rows, of a query, a listing, or a statement with RETURNING.
-    Rows(Rows),
-    /// Done; the tag says what, such as `INSERT 3`.
-    Done {
-        /// What was done.
-        tag: String,
-    },
-    /// Views were compared with their queries.
-    Verified {
-        /// A row per view.
-        rows: Rows,
-        /// Whether all are equal.
-        ok: bool,
-    },
-    /// A view's rows and changes.
-    Subscribed(Subscription),
-}
+pub use self::outcome::Outcome;
 
-impl Outcome {
-    pub(super) fn done(tag: impl Into<String>) -> Outcome {
-        Outcome::Done { tag: tag.into() }
-    }
-
-    /// The rows, of a statement that gives any.
-    ///
-    /// # Errors
-    /// When it gives none.
-    pub fn into_rows(self) -> Result<Rows> {
-        match self {
-            Outcome::Rows(rows) | Outcome::Verified { rows, .. } => Ok(rows),
-            Outcome::Done { tag } => Err(Error::input(format!("{tag} gives no rows"))),
-            Outcome::Subscribed(_) => Err(Error::input("SUBSCRIBE gives no rows; use `subscribe`")),
-        }
-    }
-}
-
-/// Runs statements. A session has at most one transaction open.
+/// Runs statements. A session has at most one transaction open. Its temporary tables and views are seen by no other, and
+/// are dropped with it.
 ///
 /// ```
 /// use millstream::{Database, Outcome};
@@ -135,6 +100,11 @@ impl Session {
         self.transaction.is_some()
     }
 
+    /// Every stream, table and view that its statements can name.
+    pub fn relations(&self) -> Vec<Relation> {
+        self.database.relations()
+    }
+
     /// Runs one statement.
     ///
     /// # Errors
@@ -188,6 +158,7 @@ impl Session {
         if !matches!(statement, Statement::Commit | Statement::Rollback) {
             self.refuse_aborted()?;
         }
+        refuse_hidden(&self.catalog(), &statement, sql)?;
         if self.waits_for_sources && reads_rows(&statement) {
             self.wait_for_sources(&statement)?;
         }
@@ -238,8 +209,7 @@ impl Session {
             Statement::Explain(explain) => self.explain(explain),
             Statement::Subscribe(view) => database.subscribe(&view).map(Outcome::Subscribed),
             Statement::Verify(view) => {
-                let views = view.map_or_else(|| show::materialized_views(&database), |view| vec![view]);
-                let (rows, ok) = with_room(|| verify::verify(&database, &views, &self.cancel))?;
+                let (rows, ok) = with_room(|| verify::verify(&database, view.as_deref(), &self.cancel))?;
                 Ok(Outcome::Verified { rows, ok })
             }
             Statement::Checkpoint => {
@@ -274,7 +244,7 @@ impl Session {
     fn snapshot(&mut self, objects: Vec<u32>) -> Result<Arc<Snapshot>> {
         match &mut self.transaction {
             Some(transaction) => transaction.snapshot(&self.database, &objects),
-            None => ask(&self.database.inner().engine, |reply| Request::Snapshot(objects, reply)).wait(),
+            None => self.database.snapshot_of(objects),
         }
     }
 
@@ -306,7 +276,7 @@ impl Session {
     }
 
     fn catalog(&self) -> Arc<Catalog> {
-        self.database.inner().catalog.load_full()
+        self.database.catalog()
     }
 
     fn begin(&mut self) -> Result<Outcome> {
@@ -353,7 +323,13 @@ impl Session {
     }
 }
 
-/// What a statement that changes rows came to.
+/// What is temporary ends with its session.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.database.drop_temporary();
+    }
+}
+
 /// What a query reads.
 struct Reads {
     session: Arc<SessionState>,

@@ -37,7 +37,7 @@ pub(super) fn show(database: &Database, what: &Show) -> Result<Rows> {
         Show::MaterializedViews => list(database, |kind| kind == Kind::MaterializedView, false),
         Show::Indexes => super::index::list(database),
         Show::Create(name) => {
-            let object = database.inner().catalog.load().expect(name)?.clone();
+            let object = database.catalog().expect(name)?.clone();
             texts(vec![("name", vec![Some(object.name.clone())]), ("sql", vec![Some(object.sql.clone())])])
         }
         Show::Functions => super::functions::list_all(database),
@@ -46,14 +46,18 @@ pub(super) fn show(database: &Database, what: &Show) -> Result<Rows> {
 }
 
 fn list(database: &Database, wanted: impl Fn(Kind) -> bool, with_kind: bool) -> Result<Rows> {
-    let catalog = database.inner().catalog.load();
-    let mut objects: Vec<&Arc<Object>> = catalog.objects().filter(|o| wanted(o.kind)).collect();
+    let catalog = database.catalog();
+    let mut objects: Vec<&Arc<Object>> = catalog.visible().filter(|o| wanted(o.kind)).collect();
     objects.sort_by(|a, b| a.name.cmp(&b.name));
     let names = objects.iter().map(|o| Some(o.name.clone())).collect();
     let columns = objects.iter().map(|o| Some(column_list(o))).collect();
     let mut listing = vec![("name", names), ("columns", columns)];
     if with_kind {
         listing.insert(1, ("kind", objects.iter().map(|o| Some(o.kind.name().to_string())).collect()));
+    }
+    if objects.iter().any(|o| o.session.is_some()) {
+        let temporary = |o: &&Arc<Object>| o.session.map(|_| "temporary".to_string());
+        listing.push(("lives", objects.iter().map(temporary).collect()));
     }
     if objects.iter().any(|o| o.comments.object.is_some()) {
         listing.push(("comment", objects.iter().map(|o| o.comments.object.clone()).collect()));
@@ -82,7 +86,7 @@ fn settings(database: &Database, name: Option<&str>) -> Result<Rows> {
 
 /// DESCRIBE.
 pub(super) fn describe(database: &Database, name: &str) -> Result<Rows> {
-    let object = database.inner().catalog.load().expect(name)?.clone();
+    let object = database.catalog().expect(name)?.clone();
     let fields = object.schema.fields();
     let key = |at: usize| object.key.iter().position(|k| *k == at).map(|_| "PRIMARY KEY".to_string());
     let nullable = |at: usize| if fields[at].is_nullable() && !object.key.contains(&at) { "YES" } else { "NO" };
@@ -160,7 +164,7 @@ pub(super) fn lines(plans: &Rows) -> Result<Rows> {
 
 /// EXPLAIN of a live view.
 pub(super) fn circuit(database: &Database, name: &str) -> Result<Rows> {
-    let object = database.inner().catalog.load().expect(name)?.clone();
+    let object = database.catalog().expect(name)?.clone();
     if object.kind != Kind::MaterializedView {
         return Err(Error::input(format!(
             "`{name}` is a {}; EXPLAIN takes a query or a materialized view",
@@ -190,10 +194,4 @@ pub(super) fn circuit_rows(lines: &[ExplainLine]) -> Result<Rows> {
         ("state_rows", Arc::new(rows)),
         ("state_bytes", Arc::new(bytes)),
     ])
-}
-
-/// The names of all materialized views.
-pub(super) fn materialized_views(database: &Database) -> Vec<String> {
-    let catalog = database.inner().catalog.load();
-    catalog.objects().filter(|o| o.kind == Kind::MaterializedView).map(|o| o.name.clone()).collect()
 }

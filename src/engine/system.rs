@@ -83,5 +83,6 @@ fn object(id: u32, name: &str, kind: Kind, schema: SchemaRef) -> Object {
         known: Known::default(),
         comments: Comments::default(),
         sql: String::new(),
+        session: None,
     }
 }

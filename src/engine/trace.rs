@@ -18,6 +18,7 @@ use super::query::Cancel;
 use super::skipped::Skipped;
 use super::snapshot::Rows;
 use super::system::errors_schema;
+use super::temporary::is_temporary;
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
 use crate::error::{Error, Result};
 use crate::sql::lower::nullable;
@@ -76,7 +77,9 @@ impl Core {
     /// The rows of `system.errors`: of each view by its name, and of each failure since each commit.
     pub(super) fn errors(&self) -> Result<Rows> {
         let named = |(id, view): (&u32, _)| Some((self.catalog.get(*id)?.name.clone(), view));
-        let views: BTreeMap<String, &View> = self.views.iter().filter_map(named).collect();
+        // Temporary views do not leave rows out; their names may be those of others that do.
+        let lasting = self.views.iter().filter(|(id, _)| !is_temporary(**id));
+        let views: BTreeMap<String, &View> = lasting.filter_map(named).collect();
         let (mut names, mut offsets, mut reasons, mut counts) = (vec![], vec![], vec![], vec![]);
         for (name, view) in views.iter().filter(|(_, view)| view.node.is_ok()) {
             for (reason, since) in view.skipped.iter() {

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::catalog::Kind;
-use super::core::ask;
 use super::database::Database;
-use super::request::{Change, Commit, Request};
+use super::request::{Change, Commit};
 use super::snapshot::{Rows, Snapshot};
 use super::table::Table;
 use crate::delta::Delta;
@@ -82,7 +81,7 @@ impl Transaction {
     }
 
     fn fetch(&self, database: &Database, objects: Vec<u32>) -> Result<Arc<Snapshot>> {
-        ask(&database.inner().engine, |reply| Request::Snapshot(objects, reply)).wait()
+        database.snapshot_of(objects)
     }
 
     /// Adds a statement's changes, all or none.

@@ -13,12 +13,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use self::skip::Skipping;
 use super::catalog::{Kind, Object};
 use super::clock;
-use super::core::ask;
 use super::database::Database;
 use super::names::{Given, RowNames, canonical_view_plan, sources};
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
-use super::request::Request;
 use super::session::runner;
 use super::show::table;
 use super::snapshot::Snapshot;
@@ -31,27 +29,32 @@ use crate::operators::project::batch as with_schema;
 use crate::sql::canonical::sorted_by_columns;
 use crate::sql::context::{at_time, optimize_for_view};
 
-/// Compares views with their queries: a row for each, and whether all are equal.
+/// Compares a view with its query, or all views with theirs: a row for each, and whether all are equal.
 ///
 /// # Errors
 /// When there is no such view or the comparison was cancelled. A view that differs is no error.
-pub fn verify(database: &Database, views: &[String], cancel: &Cancel) -> Result<(Rows, bool)> {
+pub fn verify(database: &Database, view: Option<&str>, cancel: &Cancel) -> Result<(Rows, bool)> {
+    let catalog = database.catalog();
+    let views: Vec<Arc<Object>> = match view {
+        Some(name) => vec![catalog.expect(name)?.clone()],
+        None => catalog.seen().filter(|o| o.kind == Kind::MaterializedView).cloned().collect(),
+    };
     let mut all_ok = true;
     let (mut names, mut rows, mut offsets, mut times, mut results) = (vec![], vec![], vec![], vec![], vec![]);
-    for name in views {
+    for object in views {
+        let name = &object.name;
         let span = tracing::debug_span!("verify", view = name);
         let _entered = span.enter();
         let started = clock::start();
-        let object = database.inner().catalog.load().expect(name)?.clone();
         if object.kind != Kind::MaterializedView {
             return Err(Error::input(format!(
                 "`{name}` is a {}; only a materialized view can be verified",
                 object.kind.name()
             )));
         }
-        let mut needed = sources(&database.inner().catalog.load(), &BTreeSet::from([object.id]), true);
+        let mut needed = sources(&catalog, &BTreeSet::from([object.id]), true);
         needed.extend([object.id, ERRORS]);
-        let snapshot = ask(&database.inner().engine, |reply| Request::Snapshot(needed, reply)).wait()?;
+        let snapshot = database.snapshot_of(needed)?;
         // The session of views: one partition, whose rows come in the same order every time.
         let session = at_time(&database.inner().view_session.load(), snapshot.time);
         let runner = runner(database, cancel, snapshot.time).with_session(session);
@@ -164,7 +167,7 @@ fn reads_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> 
 /// Whether an input of a join of the query fails, or the join's keys over it, when it is run by itself.
 fn fails_in_join(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<bool> {
     let session = runner.session();
-    let (given, known) = (given(runner, snapshot, object)?, &object.known);
+    let (given, known) = (given(runner, snapshot, object)?, Some(&object.known));
     let names = RowNames { expand_materialized: true, given: &given, known, ..RowNames::new(session, snapshot) };
     let plan = session.optimize(&canonical_view_plan(session, &names, object)?)?;
     let mut inputs = Vec::new();
@@ -204,7 +207,7 @@ fn describe(difference: &Delta) -> String {
 /// The rows of a view's query in batch.
 fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Rows> {
     let session = runner.session();
-    let (given, known) = (given(runner, snapshot, object)?, &object.known);
+    let (given, known) = (given(runner, snapshot, object)?, Some(&object.known));
     runner.settle(|batching| {
         let names = RowNames::new(session, snapshot);
         let names = RowNames { expand_materialized: true, batching, given: &given, known, ..names };
@@ -242,7 +245,7 @@ struct Failed {
 /// The rows of a view's query in batch, without those on which it fails.
 fn rows_without_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<(Rows, Failed)> {
     let session = runner.session();
-    let (given, known) = (given(runner, snapshot, object)?, &object.known);
+    let (given, known) = (given(runner, snapshot, object)?, Some(&object.known));
     let names = RowNames { expand_materialized: true, given: &given, known, ..RowNames::new(session, snapshot) };
     let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
     let mut skipping = Skipping::new(runner);

@@ -41,6 +41,14 @@ pub trait Names {
     /// When the name exists but cannot be read, such as a view with a failing row.
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>>;
 
+    /// The same, where the schema is said: what is temporary is not in it.
+    ///
+    /// # Errors
+    /// As [`Names::table`].
+    fn lasting_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.table(name)
+    }
+
     /// A relation of another schema, such as `information_schema`.
     ///
     /// # Errors
@@ -202,8 +210,9 @@ pub fn unknown(names: &dyn Names, name: &str) -> Error {
 impl ContextProvider for Binder<'_> {
     fn get_table_source(&self, name: TableReference) -> datafusion::error::Result<Arc<dyn TableSource>> {
         let table = match name.schema() {
-            Some(schema) if schema != super::SCHEMA => self.names.system_table(schema, name.table()),
-            _ => self.names.table(name.table()),
+            Some(super::SCHEMA) => self.names.lasting_table(name.table()),
+            Some(schema) => self.names.system_table(schema, name.table()),
+            None => self.names.table(name.table()),
         };
         match table? {
             Some(provider) => Ok(provider_as_source(provider)),

@@ -19,7 +19,7 @@ pub mod columns;
 pub mod comparison;
 pub mod context;
 pub mod depth;
-mod dialect;
+pub mod dialect;
 mod division;
 pub mod expansion;
 pub mod expr;

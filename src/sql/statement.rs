@@ -66,6 +66,8 @@ pub enum Statement {
 pub struct CreateRelation {
     /// Whether it is a stream (append-only) or a table.
     pub is_stream: bool,
+    /// Whether it lives as long as its session.
+    pub temporary: bool,
     /// Normalised name.
     pub name: String,
     /// `IF NOT EXISTS`.
@@ -83,6 +85,8 @@ pub struct CreateRelation {
 pub struct CreateView {
     /// Whether it is kept up to date rather than expanded where it is used.
     pub materialized: bool,
+    /// Whether it lives as long as its session.
+    pub temporary: bool,
     /// `OR REPLACE`.
     pub or_replace: bool,
     /// `IF NOT EXISTS`.

@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::DataType;
 use futures::executor::block_on;
 use millstream::sink::text::for_each_row;
-use millstream::{Database, Error, Outcome, Rows, Session};
+use millstream::{Database, Error, Outcome, Relation, Rows, Session};
 use sqllogictest::{ColumnType, DB, DBOutput, Record, Runner};
 
 use crate::embed_support::text;
@@ -173,11 +173,15 @@ impl DB for Connection {
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<Column>, Error> {
         if self.way == Way::ViewsLast && reads(sql) && !self.session.in_transaction() {
-            create_views_anew(&self.database)?;
+            create_views_anew(&mut self.session)?;
         }
         let outcome = self.session.execute(sql);
         if self.way == Way::Verified {
-            verify(&self.database)?;
+            verify(self.database.execute("VERIFY"))?;
+            if !self.session.in_transaction() {
+                // Its temporary views too.
+                verify(self.session.execute("VERIFY"))?;
+            }
         }
         match outcome? {
             Outcome::Rows(rows) | Outcome::Verified { rows, .. } => output(&rows),
@@ -197,25 +201,24 @@ fn reads(sql: &str) -> bool {
 }
 
 /// Drops every view, and makes each again by its own statement: it is filled from history.
-fn create_views_anew(database: &Database) -> Result<(), Error> {
-    let views = || database.relations().into_iter().filter(|relation| relation.kind.ends_with("view"));
-    let made: Vec<_> = views().collect();
+fn create_views_anew(session: &mut Session) -> Result<(), Error> {
+    let views = |session: &Session| -> Vec<Relation> {
+        session.relations().into_iter().filter(|relation| relation.kind.ends_with("view")).collect()
+    };
+    let made = views(session);
     // What reads others is dropped before them and made after them: whatever goes without an error goes first.
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    all_in_some_order(
-        made.iter().map(|view| format!("DROP {} {}", view.kind, quoted(&view.name))).collect(),
-        database,
-    )?;
-    all_in_some_order(made.iter().map(|view| view.sql.clone()).collect(), database)?;
-    assert_eq!(views().count(), made.len(), "every view is there again");
+    all_in_some_order(made.iter().map(|view| format!("DROP {} {}", view.kind, quoted(&view.name))).collect(), session)?;
+    all_in_some_order(made.iter().map(|view| view.sql.clone()).collect(), session)?;
+    assert_eq!(views(session).len(), made.len(), "every view is there again");
     Ok(())
 }
 
 /// Runs each statement once the others have made it possible.
-fn all_in_some_order(mut statements: Vec<String>, database: &Database) -> Result<(), Error> {
+fn all_in_some_order(mut statements: Vec<String>, session: &mut Session) -> Result<(), Error> {
     while !statements.is_empty() {
         let (before, mut refused) = (statements.len(), None);
-        statements.retain(|sql| match database.execute(sql) {
+        statements.retain(|sql| match session.execute(sql) {
             Ok(_) => false,
             Err(error) => {
                 refused = Some(error);
@@ -230,8 +233,8 @@ fn all_in_some_order(mut statements: Vec<String>, database: &Database) -> Result
 }
 
 /// Every materialized view equals its query.
-fn verify(database: &Database) -> Result<(), Error> {
-    match database.execute("VERIFY")? {
+fn verify(verified: Result<Outcome, Error>) -> Result<(), Error> {
+    match verified? {
         Outcome::Verified { ok: true, .. } => Ok(()),
         Outcome::Verified { rows, .. } => Err(Error::Internal(format!("VERIFY: {:#?}", text(&rows.batches)))),
         other => Err(Error::Internal(format!("VERIFY gives {other:?}"))),

@@ -13,7 +13,8 @@ use datafusion::datasource::TableProvider;
 use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 
-use crate::engine::catalog::Object;
+use crate::engine::catalog::{Catalog, Object};
+use crate::engine::hidden::refuse_hidden_target;
 use crate::engine::names::RowNames;
 use crate::engine::providers::{self, Batching};
 use crate::engine::query::Runner;
@@ -90,6 +91,10 @@ impl Names for StatementNames<'_> {
         Ok(Some(providers::rows_of(&schema, batches, self.rows.batching)))
     }
 
+    fn lasting_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.rows.lasting_table(name)
+    }
+
     fn system_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         self.rows.system_table(schema, name)
     }
@@ -107,10 +112,11 @@ impl Names for StatementNames<'_> {
 ///
 /// # Errors
 /// When it is no table, or has something behind its name that has no meaning here.
-pub fn relation(factor: &ast::TableFactor, verb: &str) -> Result<(String, String)> {
+pub fn relation(catalog: &Catalog, factor: &ast::TableFactor, verb: &str) -> Result<(String, String)> {
     let ast::TableFactor::Table { name, alias, args: None, .. } = factor else {
         return Err(Error::unsupported(format!("{verb} takes the name of a table")));
     };
+    refuse_hidden_target(catalog, name)?;
     let name = object_name(name)?;
     match alias {
         Some(alias) if !alias.columns.is_empty() => {

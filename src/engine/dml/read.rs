@@ -13,6 +13,7 @@ use super::names::{TARGET, add_with, put_with, relation};
 use super::update::Update;
 use super::{Dml, Form, Insert, unchangeable};
 use crate::engine::catalog::{Catalog, Kind, Object};
+use crate::engine::hidden::refuse_hidden_target;
 use crate::engine::names::reads;
 use crate::error::{Error, Result};
 use crate::sql::parse::{normalize, object_name};
@@ -58,6 +59,7 @@ fn new_insert(catalog: &Catalog, mut insert: ast::Insert, with: Option<ast::With
         ("OUTPUT", insert.output.is_some()),
         ("AS", insert.insert_alias.is_some()),
     ])?;
+    refuse_hidden_target(catalog, name)?;
     let name = object_name(name)?;
     let called = insert.table_alias.as_ref().map_or_else(|| name.clone(), |alias| normalize(&alias.alias));
     let object = catalog.expect(&name)?.clone();
@@ -125,7 +127,7 @@ fn new_delete(catalog: &Catalog, mut delete: ast::Delete, with: Option<ast::With
 }
 
 fn new_merge(catalog: &Catalog, mut merge: ast::Merge, with: Option<ast::With>) -> Result<Dml> {
-    let (name, called) = relation(&merge.table, "MERGE")?;
+    let (name, called) = relation(catalog, &merge.table, "MERGE")?;
     let object = changeable(catalog, "MERGE", &name)?;
     if let ast::TableFactor::Table { name, .. } = &mut merge.table {
         *name = target_name();
@@ -149,6 +151,7 @@ fn new_truncate(catalog: &Catalog, truncate: ast::Truncate) -> Result<Dml> {
     refuse([("PARTITION", truncate.partitions.is_some()), ("ON CLUSTER", truncate.on_cluster.is_some())])?;
     let mut targets: Vec<Arc<Object>> = Vec::new();
     for table in &truncate.table_names {
+        refuse_hidden_target(catalog, &table.name)?;
         let name = object_name(&table.name)?;
         if truncate.if_exists && catalog.find(&name).is_none() {
             continue;
@@ -177,7 +180,7 @@ fn changeable(catalog: &Catalog, verb: &str, name: &str) -> Result<Arc<Object>> 
 
 /// The target, which gets its other name, and what expressions call it.
 fn table(catalog: &Catalog, verb: &str, table: &mut ast::TableWithJoins) -> Result<(Arc<Object>, String)> {
-    let (name, called) = relation(&table.relation, verb)?;
+    let (name, called) = relation(catalog, &table.relation, verb)?;
     if !table.joins.is_empty() {
         return Err(Error::unsupported(format!("{verb} takes one table, not a join")));
     }

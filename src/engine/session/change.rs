@@ -9,6 +9,7 @@ use crate::engine::core::ask;
 use crate::engine::dml::{Dml, Wants};
 use crate::engine::query::Rows;
 use crate::engine::request::{Commit, Evaluate, Request};
+use crate::engine::temporary::seen_by;
 use crate::error::{Error, Result};
 
 impl Session {
@@ -29,11 +30,8 @@ impl Session {
         let reads = dml.reads(&catalog, &wants);
         let engine = &self.database.inner().engine;
         if let Wants::Nothing = wants {
-            let snapshot = if reads.is_empty() {
-                empty_snapshot(catalog, now())
-            } else {
-                ask(engine, |reply| Request::Snapshot(reads, reply)).wait()?
-            };
+            let snapshot =
+                if reads.is_empty() { empty_snapshot(catalog, now()) } else { self.database.snapshot_of(reads)? };
             let done = dml.evaluate(&runner, &snapshot, None)?;
             self.database.commit(Commit { changes: done.changes, ..Commit::default() }).wait()?;
             return Ok(changed(verb, done.rows, done.returned));
@@ -44,8 +42,9 @@ impl Session {
         };
         // What RETURNING gives is shown when the commit is durable.
         let (sender, receiver) = crossbeam_channel::bounded(1);
+        let viewer = self.database.viewer().cloned();
         let evaluate: Evaluate = Box::new(move |snapshot, found| {
-            let done = dml.evaluate(&runner, snapshot, found)?;
+            let done = dml.evaluate(&runner, &seen_by(viewer.as_ref(), snapshot), found)?;
             // The asker waits for the commit and has not gone.
             let _ = sender.send((done.rows, done.returned));
             Ok(Commit { changes: done.changes, ..Commit::default() })

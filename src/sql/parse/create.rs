@@ -11,31 +11,35 @@ use crate::error::{Error, Place, Result};
 use crate::sql::refuse::refuse_ignored;
 use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind, Statement};
 
+/// What can be temporary.
+const TEMPORARY_KINDS: [&str; 3] = ["TABLE", "VIEW", "MATERIALIZED"];
+
 impl StatementParser<'_> {
     pub(super) fn create(&mut self) -> Result<Statement> {
         let place = self.place();
         self.words(1);
         let sql = &mut self.parser.parser;
         let or_replace = sql.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
+        let temporary = self.temporary();
         let kind = self.peek_word(0);
         match (kind.as_str(), or_replace) {
+            (kind, _) if temporary && !TEMPORARY_KINDS.contains(&kind) => {
+                let error = Error::unsupported(format!("CREATE TEMPORARY {kind}")).with_place(Some(place));
+                Err(error.with_hint("tables and views can be temporary"))
+            }
             ("STREAM" | "TABLE", false) => {
                 self.words(1);
-                self.create_relation(kind == "STREAM").map(Statement::CreateRelation)
+                self.create_relation(kind == "STREAM", temporary).map(Statement::CreateRelation)
             }
             ("STREAM" | "TABLE", true) => Err(Error::unsupported(format!(
                 "CREATE OR REPLACE {kind}: its events are facts in the log; drop it first"
             ))
             .with_place(Some(place))),
             ("INDEX" | "UNIQUE", false) => self.create_index(),
-            ("VIEW" | "MATERIALIZED", _) => self.create_view(or_replace).map(Statement::CreateView),
+            ("VIEW" | "MATERIALIZED", _) => self.create_view(or_replace, temporary).map(Statement::CreateView),
             ("FUNCTION", _) => {
                 self.words(1);
                 self.create_function(or_replace)
-            }
-            ("TEMP" | "TEMPORARY", _) => {
-                let error = Error::unsupported("CREATE TEMPORARY: what there is, is in the log");
-                Err(error.with_hint("a database in memory is gone with its process").with_place(Some(place)))
             }
             ("SOURCE" | "SINK", _) => {
                 let (error, hint) = match kind.as_str() {
@@ -59,7 +63,38 @@ impl StatementParser<'_> {
         }
     }
 
-    fn create_relation(&mut self, is_stream: bool) -> Result<CreateRelation> {
+    /// `TEMP` or `TEMPORARY`, which Postgres lets be `LOCAL` or `GLOBAL` without a difference.
+    fn temporary(&mut self) -> bool {
+        let is_temporary = |word: &str| ["TEMP", "TEMPORARY"].contains(&word);
+        if ["LOCAL", "GLOBAL"].contains(&self.peek_word(0).as_str()) && is_temporary(&self.peek_word(1)) {
+            self.words(1);
+        }
+        let found = is_temporary(&self.peek_word(0));
+        self.words(usize::from(found));
+        found
+    }
+
+    /// `ON COMMIT PRESERVE ROWS` is what a temporary table does.
+    fn on_commit(&mut self, temporary: bool) -> Result<()> {
+        let place = self.place();
+        if !self.parser.parser.parse_keywords(&[Keyword::ON, Keyword::COMMIT]) {
+            return Ok(());
+        }
+        let what = [self.peek_word(0), self.peek_word(1)];
+        let what = what.iter().map(String::as_str).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        match (temporary, what.as_str()) {
+            (true, "PRESERVE ROWS") => {
+                self.words(2);
+                Ok(())
+            }
+            (true, _) => Err(Error::unsupported(format!("ON COMMIT {what}"))
+                .with_hint("a temporary table keeps its rows: DELETE or DROP it when the work is done")
+                .with_place(Some(place))),
+            (false, _) => Err(Error::input("ON COMMIT is for temporary tables").with_place(Some(place))),
+        }
+    }
+
+    fn create_relation(&mut self, is_stream: bool, temporary: bool) -> Result<CreateRelation> {
         let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
         let name = self.name()?;
         if self.peek_word(0) == "AS" {
@@ -90,10 +125,11 @@ impl StatementParser<'_> {
             None
         };
         let options = self.options()?;
-        Ok(CreateRelation { is_stream, name, if_not_exists, columns, constraints, options })
+        self.on_commit(temporary)?;
+        Ok(CreateRelation { is_stream, temporary, name, if_not_exists, columns, constraints, options })
     }
 
-    fn create_view(&mut self, or_replace: bool) -> Result<CreateView> {
+    fn create_view(&mut self, or_replace: bool, temporary: bool) -> Result<CreateView> {
         let materialized = self.parser.parser.parse_keyword(Keyword::MATERIALIZED);
         self.parser.parser.expect_keyword(Keyword::VIEW)?;
         let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
@@ -115,7 +151,17 @@ impl StatementParser<'_> {
         let query = self.text[byte_at(self.text, start)..end].trim_end().to_string();
         let query_place = Place { line: start.line, column: start.column };
         self.with_data()?;
-        Ok(CreateView { materialized, or_replace, if_not_exists, name, columns, query, query_place, options })
+        Ok(CreateView {
+            materialized,
+            temporary,
+            or_replace,
+            if_not_exists,
+            name,
+            columns,
+            query,
+            query_place,
+            options,
+        })
     }
 
     /// `WITH DATA` is what every materialized view is.
