@@ -10,7 +10,7 @@
 //! max(i)               interval_of_key(max(interval_key(i)))
 //! GROUP BY i           GROUP BY interval_length(i), shown as the least by parts of the equal ones
 //! ORDER BY i, f        ORDER BY interval_length(i), one_value(f)       also in windows and within aggregates
-//! count(DISTINCT f)    count(DISTINCT one_value(f))
+//! count(DISTINCT f)    count(DISTINCT one_value(f))                    also CASE f WHEN ...
 //! list < list          list_order(list, list) < 0
 //! ```
 //!
@@ -30,7 +30,7 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlanBuilder, Operator, Subquery, cast, lit, when,
 };
 
-use keys::{key, length, list_order, of_key};
+use keys::{key, length, list_order, of_key, one_value};
 pub use nodes::compared;
 
 /// The expression with its comparisons as the module's text says.
@@ -97,6 +97,17 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 when_then_expr.into_iter().map(|(when, then)| (Box::new(length(*when)), then)).collect();
             Transformed::yes(Expr::Case(Case { expr: Some(Box::new(length(*value))), when_then_expr, else_expr }))
         }
+        // The batch engine tells the two zeros apart here.
+        Expr::Case(Case { expr: Some(value), when_then_expr, else_expr })
+            if when_then_expr.iter().map(|(when, _)| when).chain([&value]).any(|e| of_float(e, schema)) =>
+        {
+            let one = |expr: Expr| match expr.get_type(schema) {
+                Ok(data_type) => Box::new(one_value(expr, &data_type)),
+                Err(_) => Box::new(expr),
+            };
+            let when_then_expr = when_then_expr.into_iter().map(|(when, then)| (one(*when), then)).collect();
+            Transformed::yes(Expr::Case(Case { expr: Some(one(*value)), when_then_expr, else_expr }))
+        }
         Expr::ScalarFunction(function) => function_of_intervals(function, schema)?,
         other => Transformed::no(other),
     })
@@ -151,6 +162,10 @@ fn is_order(op: Operator) -> bool {
 
 fn of_interval(expr: &Expr, schema: &DFSchema) -> bool {
     expr.get_type(schema).is_ok_and(|data_type| is_interval(&data_type))
+}
+
+fn of_float(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|data_type| data_type.is_floating())
 }
 
 fn is_interval(data_type: &DataType) -> bool {

@@ -64,6 +64,7 @@ mod extreme_nested;
 mod float;
 mod framed;
 mod interval_average;
+mod measured;
 mod moments;
 mod nested;
 mod patterns;
@@ -87,6 +88,7 @@ use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
 pub use framed::Framed;
 use interval_average::IntervalAverage;
+use measured::Measured;
 use moments::ExactStatistic;
 pub use nested::{ClearFields, Cleared};
 use ranged::Ranged;
@@ -128,6 +130,8 @@ const BOUNDED: [(&str, Growth); 9] = [
 ];
 /// Functions that make lists of any length.
 const SERIES: [&str; 2] = ["generate_series", "range"];
+/// Functions that measure texts, and what there is of it in a byte.
+const MEASURED: [(&str, i32); 3] = [("character_length", 1), ("octet_length", 1), ("bit_length", 8)];
 /// Functions that take the nearest result where there is none.
 const RANGED: [&str; 1] = ["to_timestamp"];
 
@@ -172,6 +176,10 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     for name in SERIES {
         let inner = state.udf(name)?;
         state.register_udf(Arc::new(ScalarUDF::from(Series::new(inner))))?;
+    }
+    for (name, per_byte) in MEASURED {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::from(Measured::new(inner, per_byte))))?;
     }
     for name in RANGED {
         let inner = state.udf(name)?;

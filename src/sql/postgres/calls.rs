@@ -6,12 +6,14 @@
 //! make_interval(days => 10)    make_interval(0, 0, 0, 10, ...)
 //! ```
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, SelectItem, TableAliasColumnDef, TableFactor,
-    TimezoneInfo, Value,
+    Array, ArrayElemTypeDef, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, SelectItem, TableAliasColumnDef,
+    TableFactor, TimezoneInfo, Value,
 };
 
+use super::patterns::any_character;
 use super::{binary, call, literal, name_of, number, rewrite_expr, string};
 use crate::error::{Error, Result};
 
@@ -146,6 +148,21 @@ pub(super) fn rewritten(name: &str, list: &mut FunctionArgumentList) -> Result<O
         ("array_length", [_] | [_, _]) => {
             Some(call("nullif", vec![cast(call(name, args.clone()), DataType::BigInt(None)), number(0)]))
         }
+        // The batch engine removes nothing that is NULL.
+        ("array_remove_all", [list, element]) if !matches!(element, Expr::Value(value) if value.value != Value::Null) =>
+        {
+            let nulls = CaseWhen {
+                condition: Expr::IsNull(Box::new(nested(element))),
+                result: call("array_compact", vec![list.clone()]),
+            };
+            Some(Expr::Case {
+                case_token: AttachedToken::empty(),
+                end_token: AttachedToken::empty(),
+                operand: None,
+                conditions: vec![nulls],
+                else_result: Some(Box::new(call(name, args.clone()))),
+            })
+        }
         ("div", [left, right]) => {
             let (left, right) = (nested(left), nested(right));
             let rest = binary(left.clone(), BinaryOperator::Modulo, right.clone());
@@ -174,7 +191,7 @@ pub(super) fn seconds(part: &str, from: &Expr) -> Option<Expr> {
 
 /// `substring(text from pattern)`: what its first group matches, or all of it.
 pub(super) fn first_group(text: Expr, pattern: Expr) -> Expr {
-    call("array_element", vec![call("regexp_match", vec![text, pattern]), number(1)])
+    call("array_element", vec![call("regexp_match", vec![text, any_character(&pattern)]), number(1)])
 }
 
 fn make_interval(args: &[FunctionArg]) -> Result<Expr> {

@@ -9,7 +9,7 @@
 //! ARRAY(SELECT ...)        (SELECT array_agg(...))   (a, b) IN (SELECT)  EXISTS (SELECT)
 //! ```
 //!
-//! `calls.rs` has the functions, `operators.rs` the operators, `literals.rs` texts that are values of other types.
+//! `calls.rs` has the functions, `operators.rs` the operators, `patterns.rs` regular expressions, `literals.rs` texts that are values of other types.
 //!
 //! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
 
@@ -19,6 +19,7 @@ mod build;
 mod calls;
 mod literals;
 mod operators;
+mod patterns;
 mod rows;
 mod similar;
 mod template;
@@ -27,8 +28,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SetExpr, TableFactor, TimezoneInfo, Value,
-    VisitMut, VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SetExpr, TableFactor,
+    TimezoneInfo, Value, VisitMut, VisitorMut,
 };
 
 pub use build::{call, name_of, names_column};
@@ -131,6 +132,7 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
             return Err(Error::unsupported("`^` is a power in Postgres and an exclusive or of bits elsewhere")
                 .with_hint("write power(a, b), or (a | b) - (a & b)"));
         }
+        Expr::BinaryOp { op, right, .. } if patterns::is_match(op) => **right = patterns::any_character(right),
         Expr::BinaryOp { left, op, right } => {
             if let Some(other) = operators::infix(left, op, right)? {
                 *expr = other;
@@ -239,14 +241,11 @@ fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
     let FunctionArguments::List(list) = &mut function.args else {
         return Ok((name == "localtimestamp").then(localtimestamp));
     };
+    patterns::arguments(&name, &mut unnamed(list));
     if let Some(other) = calls::rewritten(&name, list)? {
         return Ok(Some(other));
     }
-    let mut args = Vec::with_capacity(list.args.len());
-    for arg in &mut list.args {
-        let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg else { return Ok(None) };
-        args.push(arg);
-    }
+    let mut args = unnamed(list);
     match (name.as_str(), args.as_mut_slice()) {
         ("to_char" | "to_timestamp" | "to_date", [_, format]) => {
             let text = literal(format, &name)?;
@@ -260,6 +259,15 @@ fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
         }
         _ => Ok(None),
     }
+}
+
+/// The arguments of a call; none where one has a name.
+fn unnamed(list: &mut FunctionArgumentList) -> Vec<&mut Expr> {
+    let each = list.args.iter_mut().map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => Some(arg),
+        _ => None,
+    });
+    each.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// The time without its zone.

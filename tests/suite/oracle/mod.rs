@@ -17,6 +17,7 @@ mod expression;
 mod lateral;
 mod long;
 mod lookup;
+mod meaning;
 mod naive;
 mod query;
 pub mod random;

@@ -328,12 +328,14 @@ impl<'a> Run<'a> {
 
     /// The batch engine without anything of ours must agree where SQL leaves nothing open.
     fn compare_with_stock(&mut self) -> Result<(), String> {
-        let floats_stored = self.case.relations.iter().any(|r| r.columns.iter().any(|c| c.kind == Kind::Float));
+        let stored = |kind| self.case.relations.iter().any(|r| r.columns.iter().any(|c| c.kind == kind));
+        let (floats_stored, lists_stored) = (stored(Kind::Float), stored(Kind::List));
         let mut open: Vec<&str> = Vec::new();
         for view in &self.views {
             // A view that reads another is as open as that one.
             let floats = floats_stored || FLOATS.iter().any(|word| view.sql.contains(word));
-            if !is_closed(&view.sql, floats) || open.iter().any(|name| view.sql.contains(name)) {
+            let lists = lists_stored || view.sql.contains('[');
+            if !is_closed(&view.sql, floats, lists) || open.iter().any(|name| view.sql.contains(name)) {
                 open.push(&view.name);
                 continue;
             }
