@@ -235,10 +235,17 @@ impl Parts<'_> {
                 ast::ColumnOption::PrimaryKey(_) => self.set_key(vec![at])?,
                 ast::ColumnOption::Check(check) => self.check(option.name.as_ref(), &check.expr)?,
                 other => {
-                    return Err(Error::unsupported(format!(
-                        "column `{}`: {other} is not enforced",
-                        schema.field(at).name()
-                    )));
+                    let column = schema.field(at).name();
+                    let error = Error::unsupported(format!("column `{column}`: {other} is not enforced"));
+                    return Err(match other {
+                        ast::ColumnOption::Generated { generation_expr: Some(_), .. } => {
+                            error.with_hint("a view over the table has it as an expression")
+                        }
+                        ast::ColumnOption::Generated { .. } | ast::ColumnOption::Identity(_) => {
+                            error.with_hint("insert its values, which are part of the event")
+                        }
+                        _ => error,
+                    });
                 }
             }
         }

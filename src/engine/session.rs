@@ -218,6 +218,7 @@ impl Session {
                 Ok(Outcome::done(format!("CHECKPOINT {offset}")))
             }
             Statement::Show(what) => show::show(&database, &what).map(Outcome::Rows),
+            Statement::Set(word) => Ok(Outcome::done(word)),
             Statement::Describe(name) => show::describe(&database, &name).map(Outcome::Rows),
         }
     }

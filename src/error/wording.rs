@@ -175,6 +175,9 @@ fn reworded(text: &str) -> Option<Error> {
             None => error,
         });
     }
+    if let Some(error) = misplaced(text) {
+        return Some(error);
+    }
     if text.contains("must appear in the GROUP BY clause") {
         let name = quoted('"')?;
         return Some(
@@ -212,6 +215,41 @@ fn reworded(text: &str) -> Option<Error> {
     }
     if text.starts_with("a scalar subquery gives more than one row") {
         return Some(Error::input(text).with_hint("aggregate it, or add a LIMIT 1 with an ORDER BY"));
+    }
+    None
+}
+
+/// What stands where it cannot: the name between backquotes is where the caret goes.
+fn misplaced(text: &str) -> Option<Error> {
+    let after = |start: &str| text.strip_prefix(start);
+    if let Some(rest) = after("Cannot create filter with non-boolean predicate '") {
+        let (condition, data_type) = rest.split_once("' returning ")?;
+        let data_type = sql_types(data_type);
+        return Some(Error::input(format!("a condition is BOOLEAN, and `{condition}` is {data_type}")));
+    }
+    if let Some(data_type) = after("Join condition must be boolean type, but got ") {
+        return Some(Error::input(format!("a condition in `ON` is BOOLEAN, not {}", sql_types(data_type))));
+    }
+    if text.starts_with("Aggregate functions are not allowed in the WHERE clause") {
+        let error = Error::input("an aggregate function cannot stand in `WHERE`, which is asked of each row by itself");
+        return Some(error.with_hint("HAVING is a condition on groups"));
+    }
+    if text.starts_with("HAVING clause references: ") {
+        let error = "`HAVING` names a column that is neither in GROUP BY nor within an aggregate function";
+        return Some(Error::input(error).with_hint("a condition on rows stands in WHERE"));
+    }
+    if let Some(rest) = after("Order by column out of bounds, specified: ") {
+        let (number, columns) = rest.split_once(", max: ")?;
+        return Some(Error::input(format!("ORDER BY has no column `{number}`: the query has {columns}")));
+    }
+    if let Some(rest) = after("Cannot find column with position ") {
+        let (number, rest) = rest.split_once(" in SELECT clause. Valid columns: 1 to ")?;
+        return Some(Error::input(format!("GROUP BY has no column `{number}`: the query has {rest}")));
+    }
+    if let Some(rest) = after("WITH query name \"") {
+        let (name, _) = rest.split_once("\" specified more than once")?;
+        let error = Error::input(format!("WITH gives the name `{name}` twice, here or further out"));
+        return Some(error.with_hint("give one of them another name"));
     }
     None
 }
@@ -292,6 +330,20 @@ mod tests {
             ),
             ("Overflow happened on: 32767 + 1", "overflow: 32767 + 1"),
             ("Cannot cast string 'Utf8x' to value of Int32 type", "cannot read 'Utf8x' as INTEGER"),
+            (
+                "Cannot create filter with non-boolean predicate 'a.id' returning Int64",
+                "a condition is BOOLEAN, and `a.id` is BIGINT",
+            ),
+            ("Join condition must be boolean type, but got Int64", "a condition in `ON` is BOOLEAN, not BIGINT"),
+            ("Order by column out of bounds, specified: 5, max: 1", "ORDER BY has no column `5`: the query has 1"),
+            (
+                "Cannot find column with position 5 in SELECT clause. Valid columns: 1 to 2",
+                "GROUP BY has no column `5`: the query has 2",
+            ),
+            (
+                "WITH query name \"c\" specified more than once",
+                "WITH gives the name `c` twice, here or further out\nhint: give one of them another name",
+            ),
         ];
         for (theirs, ours) in cases {
             assert_eq!(said(theirs).to_string(), ours);

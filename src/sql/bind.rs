@@ -29,7 +29,7 @@ use super::named_windows::write_out_windows;
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::parse::normalize;
 use super::postgres::rewrite;
-use super::recursive_terms::{refuse_cuts, refuse_reads_within, terms};
+use super::recursive_terms::{refuse_cuts, refuse_limits, refuse_reads_within, terms};
 use super::unanswerable::refuse_unanswerable;
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
@@ -136,6 +136,7 @@ impl<'a> Binder<'a> {
         beside_tables(&mut statement)?;
         group_once(&mut statement);
         group_by_sets(&mut statement);
+        refuse_limits(&statement)?;
         let plan = self.plan_as_written(statement.clone())?;
         refuse_reads_within(&plan)?;
         refuse_unanswerable(&plan, self.state)?;

@@ -57,6 +57,9 @@ impl Dialect for MillstreamDialect {
     }
 
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
+        if let Some(compared) = with_values(parser, expr) {
+            return Some(compared);
+        }
         if parser.consume_token(&Token::Sharp) {
             return Some(exclusive_or(parser, expr));
         }
@@ -109,6 +112,36 @@ impl Dialect for MillstreamDialect {
 fn exclusive_or(parser: &mut Parser, left: &Expr) -> Result<Expr, ParserError> {
     let right = parser.parse_subexpr(MillstreamDialect.prec_value(Precedence::PgOther))?;
     Ok(binary(left.clone(), BinaryOperator::PGBitwiseXor, right))
+}
+
+/// `a = ANY (VALUES ...)`, of which the parser reads only SELECT; nothing for anything else.
+fn with_values(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
+    let compare_op = match parser.peek_nth_token_ref(0).token {
+        Token::Eq => BinaryOperator::Eq,
+        Token::Neq => BinaryOperator::NotEq,
+        Token::Lt => BinaryOperator::Lt,
+        Token::LtEq => BinaryOperator::LtEq,
+        Token::Gt => BinaryOperator::Gt,
+        Token::GtEq => BinaryOperator::GtEq,
+        _ => return None,
+    };
+    let quantifier = keyword(parser.peek_nth_token_ref(1))?;
+    let is_values = parser.peek_nth_token_ref(2).token == Token::LParen
+        && keyword(parser.peek_nth_token_ref(3)) == Some(Keyword::VALUES);
+    if !is_values || !matches!(quantifier, Keyword::ANY | Keyword::SOME | Keyword::ALL) {
+        return None;
+    }
+    for _ in 0..3 {
+        parser.next_token();
+    }
+    let query = parser.parse_query().and_then(|query| parser.expect_token(&Token::RParen).map(|_| query));
+    Some(query.map(|query| {
+        let (left, right) = (Box::new(left.clone()), Box::new(Expr::Subquery(query)));
+        match quantifier {
+            Keyword::ALL => Expr::AllOp { left, compare_op, right },
+            other => Expr::AnyOp { left, compare_op, right, is_some: other == Keyword::SOME },
+        }
+    }))
 }
 
 /// What stands behind DISTINCT FROM, up to the next AND, OR or IS.

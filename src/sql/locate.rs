@@ -79,6 +79,13 @@ const LATER: [&str; 32] = [
     "WINDOW",
 ];
 
+/// Words of Postgres at which the parser stops, and what to write instead.
+const INSTEAD: [(&str, &str); 3] = [
+    ("CYCLE", "there is no CYCLE: UNION in place of UNION ALL ends at rows that are there already"),
+    ("EXCLUDE", "there is no EXCLUDE in window frames: two frames, before and behind the row, leave it out"),
+    ("SEARCH", "there is no SEARCH: a column of the path so far, as an array, gives an order"),
+];
+
 /// The error with its place in the statement, if it has none and names a word of it.
 pub fn locate(error: Error, text: &str) -> Error {
     let message = match &error {
@@ -112,9 +119,11 @@ pub fn suggest(error: Error, text: &str) -> Error {
     let at = words.iter().position(|word| word.place == place);
     let near =
         at.and_then(|at| words[at.saturating_sub(1)..=at].iter().rev().find_map(|w| Some((w, slip(w, &LATER)?))));
-    match near {
-        Some((word, meant)) => error.with_hint(format!("did you mean `{meant}` for `{}`?", word.text)),
-        None => error,
+    let instead = at.and_then(|at| INSTEAD.iter().find(|(word, _)| words[at].is(word)));
+    match (instead, near) {
+        (Some((_, hint)), _) => error.with_hint(*hint),
+        (None, Some((word, meant))) => error.with_hint(format!("did you mean `{meant}` for `{}`?", word.text)),
+        (None, None) => error,
     }
 }
 
@@ -198,6 +207,8 @@ mod tests {
         assert!(
             hint("CREATE MATERIALISED VIEW v AS SELECT 1").ends_with("did you mean `MATERIALIZED` for `MATERIALISED`?")
         );
+        assert!(hint("SELECT sum(a) OVER (ORDER BY a ROWS 1 PRECEDING EXCLUDE TIES) FROM t").contains("no EXCLUDE"));
+        assert!(hint("WITH RECURSIVE r AS (SELECT 1) CYCLE a SET b USING c SELECT * FROM r").contains("no CYCLE"));
         for other in ["SELECT a FROM orders WHERE )", "SELECT a FROM orders b c", "CREATE SEQUENCE i"] {
             assert!(!hint(other).contains("did you mean"), "{other}");
         }

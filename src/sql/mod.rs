@@ -30,6 +30,7 @@ mod grouping;
 mod grouping_sets;
 pub mod inline;
 mod interval;
+pub mod interval_text;
 pub mod json;
 pub mod locate;
 pub mod lower;

@@ -9,6 +9,7 @@ mod change;
 mod create;
 mod function;
 mod prepare;
+mod setting;
 
 use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast;
@@ -154,6 +155,8 @@ impl StatementParser<'_> {
                 let _ = self.parser.parser.parse_keyword(Keyword::TABLE);
                 Ok(Statement::Describe(self.name()?))
             }
+            ("SET", _) => self.set(),
+            ("RESET", _) => self.reset(),
             ("EXPLAIN", _) => self.explain(),
             ("MERGE", _) => self.merge(),
             ("WITH", _) => match self.with_merge()? {

@@ -61,6 +61,20 @@ fn read_out_of_place(plan: &LogicalPlan, around: &[&str]) -> Result<Option<Strin
     Ok(None)
 }
 
+/// Refuses LIMIT over all rounds of a recursive query: there the batch engine reads past it.
+///
+/// # Errors
+/// [`Error::Unsupported`] that names the query.
+pub fn refuse_limits(statement: &Statement) -> Result<()> {
+    let mut found = Found { terms: Vec::new(), limited: None };
+    let _ = Visit::visit(statement, &mut found);
+    match found.limited {
+        Some(name) => Err(Error::unsupported(format!("LIMIT within the recursive query `{name}`"))
+            .with_hint(format!("SELECT ... FROM {name} LIMIT ... takes so many of its rows"))),
+        None => Ok(()),
+    }
+}
+
 /// A recursive query's base and step as queries of their own.
 pub struct Terms {
     pub name: String,
@@ -70,12 +84,16 @@ pub struct Terms {
 
 /// The base and the step of each recursive query in a statement.
 pub fn terms(statement: &Statement) -> Vec<Terms> {
-    let mut found = Found(Vec::new());
+    let mut found = Found { terms: Vec::new(), limited: None };
     let _ = Visit::visit(statement, &mut found);
-    found.0
+    found.terms
 }
 
-struct Found(Vec<Terms>);
+struct Found {
+    terms: Vec<Terms>,
+    /// A recursive query with a LIMIT over it.
+    limited: Option<String>,
+}
 
 impl Visitor for Found {
     type Break = ();
@@ -94,6 +112,9 @@ impl Visitor for Found {
             if reads_itself.is_continue() {
                 continue;
             }
+            if cte.query.limit_clause.is_some() {
+                self.limited = Some(name.clone());
+            }
             let alone = |body: &SetExpr, tables: Vec<Cte>| {
                 let with = (!tables.is_empty()).then(|| With { cte_tables: tables, ..with.clone() });
                 Query { with, body: Box::new(body.clone()), ..cte.query.as_ref().clone() }
@@ -102,7 +123,7 @@ impl Visitor for Found {
             let base = alone(left, before.clone());
             let read = Cte { query: Box::new(alone(left, Vec::new())), ..cte.clone() };
             let step = alone(right, before.into_iter().chain([read]).collect());
-            self.0.push(Terms { name, base, step });
+            self.terms.push(Terms { name, base, step });
         }
         ControlFlow::Continue(())
     }

@@ -57,6 +57,8 @@ pub enum Statement {
     Checkpoint,
     /// `SHOW STREAMS | TABLES | VIEWS | ...`.
     Show(Show),
+    /// `SET name = value` or `RESET name`, of a setting that has no effect here; which of the two.
+    Set(&'static str),
     /// `DESCRIBE name`.
     Describe(String),
 }

@@ -42,7 +42,8 @@ impl TypePlanner for Types {
             Name::Uuid => return Err(refused(name, "keep it as TEXT").into()),
             Name::Custom(custom, _) => match custom.to_string().to_lowercase().as_str() {
                 "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" | "serial2" => {
-                    return Err(refused(name, "give the column a type such as BIGINT and insert its values").into());
+                    let hint = "give the column a type such as BIGINT and insert its values, which are part of the event";
+                    return Err(refused(name, hint).into());
                 }
                 _ => return Ok(None),
             },

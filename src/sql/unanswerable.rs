@@ -1,11 +1,12 @@
-//! Calls that fail for every row, whatever is in it: the fault is in the text, and is told before a view is made.
+//! Calls that fail for every row, whatever is in it, and aggregates that are over other rows than it seems: the fault is
+//! in the text, and is told before a view is made.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, ScalarFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::expr::{physical, simplify};
@@ -45,6 +46,10 @@ fn refuse(expr: &Expr, state: &SessionState) -> Result<()> {
             Err(Error::unsupported("count(DISTINCT ...) of several values")
                 .with_hint("SELECT count(*) FROM (SELECT DISTINCT a, b FROM ...) counts rows of several"))
         }
+        Expr::AggregateFunction(AggregateFunction { func, params }) if is_over_outer_rows(params) => {
+            Err(Error::unsupported(format!("`{}` within a subquery, over columns of the query around it", func.name()))
+                .with_hint("it is an aggregate of that query; write it outside the subquery"))
+        }
         Expr::AggregateFunction(AggregateFunction { func, params }) if BY_SHARE.contains(&func.name()) => {
             let Some(share) = params.args.get(1) else { return Ok(()) };
             if share.any_column_refs() {
@@ -66,6 +71,14 @@ fn refuse(expr: &Expr, state: &SessionState) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether all columns that an aggregate names are those of an outer query, of whose rows it then is.
+fn is_over_outer_rows(params: &AggregateFunctionParams) -> bool {
+    let keys = params.order_by.iter().map(|key| &key.expr);
+    let filter = params.filter.iter().map(|filter| filter.as_ref());
+    let exprs: Vec<&Expr> = params.args.iter().chain(filter).chain(keys).collect();
+    exprs.iter().any(|expr| expr.contains_outer()) && !exprs.iter().any(|expr| expr.any_column_refs())
 }
 
 /// A share is from 0 to 1.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema};
 use datafusion::physical_expr::expressions::{Column, cast};
 
@@ -10,6 +10,7 @@ use crate::engine::catalog::Object;
 use crate::error::{Error, Result};
 use crate::operators::project::batch as with_schema;
 use crate::sql::checked::{cast_rounds, rounded};
+use crate::sql::interval_text::{canonical, is_read};
 
 /// Values as those of a column of the target; `row` names the row that a number is of.
 ///
@@ -22,6 +23,10 @@ pub fn fit_column(target: &Object, at: usize, values: ArrayRef, row: &dyn Fn(usi
     }
     // Numbers of a fraction are rounded, as by a cast.
     let values = if cast_rounds(values.data_type(), field.data_type()) { rounded(&values)? } else { values };
+    let values = match is_read(values.data_type(), field.data_type()) {
+        true => Arc::new(canonical(values.as_string::<i32>())) as ArrayRef,
+        false => values,
+    };
     let schema = Arc::new(Schema::new(vec![Field::new(field.name(), values.data_type().clone(), true)]));
     let column = Arc::new(Column::new(field.name(), 0));
     let cast =

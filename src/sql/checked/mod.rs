@@ -6,6 +6,7 @@
 //! a / b     DECIMAL             divide(a, b)            its own cuts the last digit off
 //! - a       integers            negate(a)               its own wraps around
 //! x::INT    of a fraction       round_to_int32(x)       its own cuts the fraction off
+//! x::INTERVAL  of a text        read_interval(x)        its own takes 10 for ten months
 //! ```
 //!
 //! The functions on the right stand in the plans of views and of batch queries from the moment that types are known.
@@ -34,6 +35,8 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use arithmetic::{Arithmetic, Operation};
 use rounding::RoundedCast;
 pub use rounding::{cast_rounds, rounded};
+
+use super::interval_text;
 
 /// Puts the checked functions in the place of the batch engine's operators, once types are known.
 #[derive(Debug)]
@@ -73,9 +76,14 @@ pub fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 wraps.then(|| Arithmetic::new(Operation::Negate).into())
             }
             Expr::Cast(Cast { expr: value, field }) | Expr::TryCast(TryCast { expr: value, field }) => {
-                let rounds = value.get_type(schema).is_ok_and(|from| cast_rounds(&from, field.data_type()));
                 let tries = matches!(expr, Expr::TryCast(_));
-                rounds.then(|| RoundedCast::new(field.data_type().clone(), tries).into())
+                match value.get_type(schema) {
+                    Ok(from) if cast_rounds(&from, field.data_type()) => {
+                        Some(RoundedCast::new(field.data_type().clone(), tries).into())
+                    }
+                    Ok(from) if interval_text::is_read(&from, field.data_type()) => Some(interval_text::reader(tries)),
+                    _ => None,
+                }
             }
             Expr::WindowFunction(call) => {
                 defaults::refuse_cut(call, schema)?;

@@ -63,6 +63,7 @@ mod extreme;
 mod extreme_nested;
 mod float;
 mod framed;
+mod frequent;
 mod interval_average;
 mod measured;
 mod moments;
@@ -170,7 +171,7 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
         let inner = state.udf(name)?;
         state.register_udf(Arc::new(ScalarUDF::from(Bounded::new(inner, growth))))?;
     }
-    for function in [text::all(), patterns::all(), calendar::all()].concat() {
+    for function in [text::all(), patterns::all(), calendar::all(), vec![frequent::function()]].concat() {
         state.register_udf(Arc::new(function))?;
     }
     for name in SERIES {

@@ -8,9 +8,9 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Array, ArrayElemTypeDef, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, SelectItem, TableAliasColumnDef,
-    TableFactor, TimezoneInfo, Value,
+    Array, ArrayElemTypeDef, BinaryOperator, CaseWhen, CastKind, DataType, DuplicateTreatment, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, SelectItem,
+    TableAliasColumnDef, TableFactor, TimezoneInfo, Value,
 };
 
 use super::patterns::any_character;
@@ -39,6 +39,11 @@ const INTERVAL_PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", 
 fn list_of(name: &ObjectName) -> Option<&'static str> {
     let name = name_of(name)?;
     OF_ROWS.iter().find(|(rows, _)| *rows == name).map(|(_, list)| *list)
+}
+
+/// Whether a function gives rows.
+pub(super) fn gives_rows(name: &ObjectName) -> bool {
+    list_of(name).is_some()
 }
 
 /// Rows in a SELECT list are rows of the SELECT.
@@ -124,6 +129,9 @@ pub(super) fn rewritten(name: &str, list: &mut FunctionArgumentList) -> Result<O
     if name == "make_interval" {
         return make_interval(&list.args).map(Some);
     }
+    if let Some(error) = of_whole_rows(name, list) {
+        return Err(error);
+    }
     let plain = list.args.iter().map(|arg| match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => Some(arg.clone()),
         _ => None,
@@ -194,6 +202,21 @@ pub(super) fn first_group(text: Expr, pattern: Expr) -> Expr {
     call("array_element", vec![call("regexp_match", vec![text, any_character(&pattern)]), number(1)])
 }
 
+/// `count(t.*)` and `count(DISTINCT *)`: whether a row as a whole is NULL, or like another, is not known of rows.
+fn of_whole_rows(name: &str, list: &FunctionArgumentList) -> Option<Error> {
+    let distinct = matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct));
+    let [FunctionArg::Unnamed(arg)] = list.args.as_slice() else { return None };
+    let hint = match arg {
+        FunctionArgExpr::QualifiedWildcard(_) => {
+            "count(*) counts rows; a column in its place, those where it is not NULL"
+        }
+        FunctionArgExpr::Wildcard if distinct => "SELECT count(*) FROM (SELECT DISTINCT ...) counts different rows",
+        _ => return None,
+    };
+    let word = if distinct { "DISTINCT " } else { "" };
+    Some(Error::unsupported(format!("`{name}`({word}{arg})")).with_hint(hint))
+}
+
 fn make_interval(args: &[FunctionArg]) -> Result<Expr> {
     let zero = || number(0);
     let mut parts: Vec<Expr> = INTERVAL_PARTS.iter().map(|_| zero()).collect();
@@ -224,7 +247,8 @@ fn timestamp(expr: Expr) -> Expr {
     cast(expr, DataType::Timestamp(None, TimezoneInfo::None))
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
+/// `CAST(expr AS data_type)`.
+pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 

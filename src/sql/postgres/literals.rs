@@ -2,8 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::{Array, ArrayElemTypeDef, DataType, Expr, Value};
 
-use super::string;
+use super::{intervals, string};
 use crate::error::{Error, Result};
+use crate::sql::interval_text::{self, Range};
 
 /// The value that a literal stands for when it is cast to a type, where the batch engine would read it otherwise.
 ///
@@ -13,12 +14,14 @@ pub(super) fn typed(value: &Expr, data_type: &DataType) -> Result<Option<Expr>> 
     match (text(value), data_type) {
         (Some(text), DataType::Bytea) => bytes(text),
         (Some(text), DataType::Array(ArrayElemTypeDef::SquareBracket(..))) => array(text),
+        (Some(text), DataType::Interval { .. }) => Ok(intervals::typed(text, data_type)?.map(string)),
         (Some(text), data_type) => Ok(moment(text, data_type).map(string)),
         _ => Ok(None),
     }
 }
 
-fn text(value: &Expr) -> Option<&str> {
+/// The text of a literal that is one.
+pub(super) fn text(value: &Expr) -> Option<&str> {
     let Expr::Value(value) = value else { return None };
     match &value.value {
         Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
@@ -34,6 +37,9 @@ pub fn read_as(value: &mut Expr, data_type: &arrow::datatypes::DataType) -> Resu
     let read = match (text(value), data_type) {
         (Some(text), arrow::datatypes::DataType::Binary) => bytes(text)?,
         (Some(text), arrow::datatypes::DataType::List(_)) => array(text)?,
+        (Some(text), arrow::datatypes::DataType::Interval(_)) => {
+            interval_text::read(text, Range::default()).map(interval_text::written).map(string)
+        }
         (Some(text), arrow::datatypes::DataType::Timestamp(..)) => with_seconds(text).map(string),
         _ => None,
     };

@@ -7,18 +7,24 @@
 //! FETCH FIRST 3 ROWS ONLY  LIMIT 3                   ceiling(x)          ceil(x)
 //! (part).a                 part['a']
 //! ARRAY(SELECT ...)        (SELECT array_agg(...))   (a, b) IN (SELECT)  EXISTS (SELECT)
+//! (SELECT max(a))          max(a)                    (a, b) = (c, d)     a = c AND b = d
 //! ```
 //!
-//! `calls.rs` has the functions, `operators.rs` the operators, `patterns.rs` regular expressions, `literals.rs` texts that are values of other types.
+//! `calls.rs` has the functions, `operators.rs` the operators, `patterns.rs` regular expressions, `compared.rs` and
+//! `rows.rs` rows of values, `literals.rs` and `intervals.rs` texts that are values of other types.
 //!
 //! Only trees of statements that are about to be planned are rewritten; texts that are kept stay as they were written.
 
+mod alone;
 mod any;
 mod arrays;
 mod build;
 mod calls;
+mod compared;
+mod intervals;
 mod literals;
 mod operators;
+mod ordered_sets;
 mod patterns;
 mod rows;
 mod similar;
@@ -116,6 +122,13 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
         }
         return Ok(());
     }
+    if let Some(other) = compared::compared(expr)? {
+        *expr = other;
+        return Ok(());
+    }
+    if intervals::rewritten(expr)? {
+        return Ok(());
+    }
     match expr {
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             let Some(escape) = escape_char.take() else { return Ok(()) };
@@ -170,6 +183,9 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
             let length = characters_max(data_type);
             if let Some(other) = literals::typed(value, data_type)? {
                 **value = other;
+                if matches!(data_type, DataType::Interval { .. }) {
+                    *data_type = DataType::Interval { fields: None, precision: None };
+                }
                 if matches!(data_type, DataType::Bytea) {
                     *expr = *value.clone();
                 }
@@ -181,7 +197,7 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
         Expr::Array(array) if array.elem.iter().any(names_column) => {
             *expr = call("make_array", std::mem::take(&mut array.elem))
         }
-        Expr::InSubquery { expr: value, .. } if matches!(value.as_ref(), Expr::Tuple(_)) => {
+        Expr::InSubquery { expr: value, .. } if compared::row(value).is_some() => {
             *expr = rows::within(expr.clone(), false)?;
         }
         Expr::Function(function) => {
@@ -189,9 +205,23 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
                 *expr = other;
             }
         }
-        Expr::AnyOp { left, compare_op, right, .. } => {
-            if let Some(any) = any::any(left, compare_op, right) {
-                *expr = any;
+        Expr::InSubquery { subquery, .. } => rows::name_values(subquery)?,
+        Expr::AnyOp { left, compare_op, right, .. } => match right.as_mut() {
+            Expr::Subquery(query) => rows::name_values(query)?,
+            right => {
+                if let Some(any) = any::any(left, compare_op, right) {
+                    *expr = any;
+                }
+            }
+        },
+        Expr::AllOp { right, .. } => {
+            if let Expr::Subquery(query) = right.as_mut() {
+                rows::name_values(query)?;
+            }
+        }
+        Expr::Subquery(query) => {
+            if let Some(value) = alone::only_value(query) {
+                *expr = Expr::Nested(Box::new(value));
             }
         }
         Expr::CompoundFieldAccess { root, access_chain } => fields_by_name(root, access_chain),
@@ -237,6 +267,9 @@ fn rewrite_function(function: &mut Function) -> Result<Option<Expr>> {
     };
     if let (FunctionArguments::Subquery(query), "array") = (&function.args, name.as_str()) {
         return arrays::of_query(query.as_ref().clone()).map(Some);
+    }
+    if let Some(element) = ordered_sets::element(&name, function)? {
+        return Ok(Some(element));
     }
     let FunctionArguments::List(list) = &mut function.args else {
         return Ok((name == "localtimestamp").then(localtimestamp));

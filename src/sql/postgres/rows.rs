@@ -8,11 +8,11 @@
 //! ```
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, Query, SetExpr, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
-    helpers::attached_token::AttachedToken,
+    BinaryOperator, CaseWhen, Expr, Ident, Query, Select, SelectItem, SetExpr, TableAliasColumnDef, TableFactor,
+    UnaryOperator, Value, helpers::attached_token::AttachedToken,
 };
 
-use super::binary;
+use super::compared::{equal, row};
 use crate::error::{Error, Result};
 use crate::sql::parse::parse_query;
 
@@ -24,7 +24,7 @@ pub fn condition(expr: &mut Expr) -> Result<()> {
             condition(right)
         }
         Expr::Nested(inner) => condition(inner),
-        Expr::InSubquery { expr: value, .. } if matches!(value.as_ref(), Expr::Tuple(_)) => {
+        Expr::InSubquery { expr: value, .. } if row(value).is_some() => {
             *expr = within(expr.clone(), true)?;
             Ok(())
         }
@@ -35,15 +35,12 @@ pub fn condition(expr: &mut Expr) -> Result<()> {
 /// Whether a row is among those of a query; `is_condition` says that NULL is as good as false.
 pub fn within(expr: Expr, is_condition: bool) -> Result<Expr> {
     let Expr::InSubquery { expr, subquery, negated } = expr else { return Ok(expr) };
-    let Expr::Tuple(values) = *expr else { return Err(Error::Internal("a row is expected".into())) };
-    let names: Vec<Ident> = (1..=values.len()).map(|at| Ident::with_quote('"', format!("row {at}"))).collect();
-    let pairs = names.iter().zip(values);
-    let equal = pairs
-        .map(|(name, value)| binary(Expr::Identifier(name.clone()), BinaryOperator::Eq, Expr::Nested(Box::new(value))));
-    let Some(equal) = equal.reduce(|all, one| binary(all, BinaryOperator::And, one)) else {
+    let values = row(&expr).ok_or_else(|| Error::Internal("a row is expected".into()))?;
+    if values.is_empty() {
         return Err(Error::input("a row of no values with IN"));
-    };
-    let equal = Box::new(Expr::Nested(Box::new(equal)));
+    }
+    let names = names(values.len());
+    let equal = Box::new(equal(&columns(&names), &values));
     let asks = |condition: Expr, negated: bool| exists(&subquery, &names, condition, negated);
     match (is_condition, negated) {
         (true, false) => asks(*equal, false),
@@ -71,16 +68,49 @@ pub fn within(expr: Expr, is_condition: bool) -> Result<Expr> {
 
 /// Whether a query has a row of which something holds.
 fn exists(query: &Query, names: &[Ident], condition: Expr, negated: bool) -> Result<Expr> {
+    let subquery = made(query, names, |select| select.selection = Some(condition))?;
+    Ok(Expr::Exists { subquery, negated })
+}
+
+/// A query for a value of each row of another, which has so many columns.
+pub fn of_rows(query: &Query, width: usize, value: impl Fn(&[Expr]) -> Expr) -> Result<Box<Query>> {
+    let names = names(width);
+    let value = value(&columns(&names));
+    made(query, &names, |select| select.projection = vec![SelectItem::UnnamedExpr(value)])
+}
+
+/// Gives names to the columns of VALUES that stand for a query: the batch engine looks for them.
+pub fn name_values(query: &mut Box<Query>) -> Result<()> {
+    if let SetExpr::Values(values) = query.body.as_ref()
+        && let Some(width) = values.rows.first().map(|row| row.len())
+    {
+        let names = names(width);
+        let item = |name: &Ident| SelectItem::UnnamedExpr(Expr::Identifier(name.clone()));
+        *query = made(query, &names, |select| select.projection = names.iter().map(item).collect())?;
+    }
+    Ok(())
+}
+
+/// The rows of a query under names for its columns, as something else is to be selected from them.
+fn made(query: &Query, names: &[Ident], change: impl FnOnce(&mut Select)) -> Result<Box<Query>> {
     let mut asked = parse_query("SELECT 1 FROM (SELECT 1) AS made")?;
     let SetExpr::Select(select) = asked.body.as_mut() else {
         return Err(Error::Internal("a text of our own is another query".into()));
     };
-    select.selection = Some(condition);
+    change(select);
     if let Some(TableFactor::Derived { subquery, alias: Some(alias), .. }) =
         select.from.first_mut().map(|item| &mut item.relation)
     {
         **subquery = query.clone();
         alias.columns = names.iter().map(|name| TableAliasColumnDef { name: name.clone(), data_type: None }).collect();
     }
-    Ok(Expr::Exists { subquery: asked, negated })
+    Ok(asked)
+}
+
+fn names(width: usize) -> Vec<Ident> {
+    (1..=width).map(|at| Ident::with_quote('"', format!("row {at}"))).collect()
+}
+
+fn columns(names: &[Ident]) -> Vec<Expr> {
+    names.iter().map(|name| Expr::Identifier(name.clone())).collect()
 }

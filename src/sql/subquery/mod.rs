@@ -11,7 +11,7 @@
 //! | IN as a value | CASE over EXISTS: true, NULL or false |
 //! | NOT IN that names outer columns | NOT EXISTS of an equal value, of a NULL, and of any row where the value is NULL |
 //! | ANY, ALL | CASE over EXISTS, likewise |
-//! | any in ON of an outer join | as above, joined to the side whose columns it names |
+//! | any in ON of an outer join | as above, joined to the side whose columns it names; to pairs where it names both |
 //! | LATERAL with LIMIT, aggregates, windows ... | join by the outer values |
 //! | LATERAL over the elements of a list | a row of the left side for each of them |
 //!
