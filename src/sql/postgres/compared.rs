@@ -101,11 +101,11 @@ fn among(left: &Expr, op: &BinaryOperator, right: &Expr, known: BinaryOperator) 
         return Err(Error::unsupported(format!("`{op}` of a row with {what}"))
             .with_hint("= ANY and <> ALL compare rows with those of a query"));
     }
-    let asked = Expr::InSubquery { expr: Box::new(Expr::Tuple(values)), subquery: subquery.clone(), negated };
+    let asked = Expr::InSubquery { expr: Box::new(Expr::Tuple(values)), subquery: Box::new(subquery.clone()), negated };
     within(asked, false).map(Some)
 }
 
-fn query(expr: &Expr) -> Option<&Box<Query>> {
+fn query(expr: &Expr) -> Option<&Query> {
     match expr {
         Expr::Subquery(query) => Some(query),
         Expr::Nested(inner) => query(inner),
