@@ -167,12 +167,19 @@ impl Error {
 /// The candidate nearest to `name`, if one is near enough to be a slip of the keyboard.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
+    let length = name.chars().count();
+    // Names are as far apart as their lengths, at least: a long one is not compared letter by letter.
+    let is_alike = |c: &&str| {
+        let other = c.chars().count();
+        length.abs_diff(other) <= 1 + length.min(other) / 4
+    };
     candidates
         .into_iter()
+        .filter(is_alike)
         .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), Reverse(c.len()), c))
         .filter(|(distance, _, c)| {
-            let (a, b) = (c.chars().count(), name.chars().count());
-            *distance < a.max(b) && *distance <= 1 + a.min(b) / 4
+            let other = c.chars().count();
+            *distance < length.max(other) && *distance <= 1 + length.min(other) / 4
         })
         // A letter is left out more often than put in: of two that are as near, the longer one.
         .min()
@@ -213,5 +220,6 @@ mod tests {
         assert_eq!(nearest("cont", ["cot", "count"]), Some("count"));
         assert_eq!(nearest("zebra", ["price", "time"]), None);
         assert_eq!(nearest("a", ["b", "c"]), None);
+        assert_eq!(nearest(&"price".repeat(200_000), ["price", "time"]), None);
     }
 }

@@ -8,7 +8,6 @@ use datafusion::common::DFSchema;
 use datafusion::datasource::{TableProvider, ViewTable};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Kind, Object};
@@ -25,6 +24,7 @@ use crate::sql::canonical::canonical;
 use crate::sql::inline::SqlFunction;
 use crate::sql::lower::InputTable;
 use crate::sql::parse::parse_query;
+use crate::sql::relations::relations;
 
 /// Views that may be expanded within each other.
 const VIEW_DEPTH_MAX: usize = 64;
@@ -267,9 +267,7 @@ pub fn canonical_view_plan(session: &SessionState, names: &dyn Names, object: &O
 /// # Errors
 /// When a name has too many parts.
 pub fn reads(catalog: &Catalog, statement: ast::Statement) -> Result<BTreeSet<u32>> {
-    let statement = datafusion::sql::parser::Statement::Statement(Box::new(statement));
-    let (tables, _) = resolve_table_references(&statement, true)?;
-    Ok(tables
+    Ok(relations(&statement)?
         .iter()
         .filter_map(|table| match table.schema() {
             Some(SYSTEM_SCHEMA) => system::find(table.table()).map(|object| object.id),

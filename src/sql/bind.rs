@@ -26,6 +26,7 @@ use super::inline::{SqlFunction, inline};
 use super::json::readable;
 use super::merged::write_out_merged;
 use super::named_windows::write_out_windows;
+use super::own_names::call_by_own_names;
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::parse::normalize;
 use super::postgres::rewrite;
@@ -137,6 +138,7 @@ impl<'a> Binder<'a> {
         group_once(&mut statement);
         group_by_sets(&mut statement);
         refuse_limits(&statement)?;
+        call_by_own_names(&mut statement, self.state);
         let plan = self.plan_as_written(statement.clone())?;
         refuse_reads_within(&plan)?;
         refuse_unanswerable(&plan, self.state)?;
@@ -186,6 +188,7 @@ impl<'a> Binder<'a> {
     pub fn expression(&self, mut expression: ast::Expr, schema: &DFSchema) -> Result<Expr> {
         inline(&mut expression, &|name| self.names.function(name))?;
         rewrite(&mut expression)?;
+        call_by_own_names(&mut expression, self.state);
         let planner = SqlToRel::new_with_options(self, self.options);
         let parameters = Parameters::known(self.state).unwrap_or_default();
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.fields());

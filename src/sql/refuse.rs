@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Refuses a query with a clause that would be passed over.
 ///
 /// # Errors
-/// [`Error::Unsupported`] that names the clause; [`Error::Limit`] past [`SUBQUERY_DEPTH_MAX`].
+/// [`Error::Unsupported`] that names the clause; [`Error::Limit`] past [`SUBQUERY_DEPTH_MAX`] and the others here.
 pub fn refuse_ignored(statement: &impl Visit) -> Result<()> {
     refuse_deep_subqueries(statement)?;
     refuse_wide_selects(statement)?;
@@ -63,32 +63,42 @@ impl Visitor for Ignored {
 /// Subqueries within each other's expressions: each level doubles the batch engine's time to plan them.
 pub const SUBQUERY_DEPTH_MAX: usize = 12;
 
-/// Refuses subqueries that are within too many others.
+/// Subqueries in the expressions of a statement: each becomes a join, and planning time grows with their square.
+pub const SUBQUERIES_MAX: usize = JOINS_MAX;
+
+/// Refuses subqueries that are within too many others, and too many of them.
 ///
 /// # Errors
-/// [`Error::Limit`] past [`SUBQUERY_DEPTH_MAX`].
+/// [`Error::Limit`] past [`SUBQUERY_DEPTH_MAX`] and [`SUBQUERIES_MAX`].
 fn refuse_deep_subqueries(statement: &impl Visit) -> Result<()> {
-    match statement.visit(&mut Nested { depth: 0 }) {
+    match statement.visit(&mut Nested { depth: 0, count: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(Error::Limit(format!(
-            "the statement has more subqueries within each other's expressions than the limit of {SUBQUERY_DEPTH_MAX}"
-        ))),
+        ControlFlow::Break((place, limit)) => {
+            Err(Error::Limit(format!("the statement has more subqueries {place} than the limit of {limit}")))
+        }
     }
 }
 
 struct Nested {
     depth: usize,
+    count: usize,
 }
 
 impl Visitor for Nested {
-    type Break = ();
+    /// Where there are too many, and how many there may be.
+    type Break = (&'static str, usize);
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        self.depth += usize::from(is_subquery(expr));
-        if self.depth > SUBQUERY_DEPTH_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        let more = usize::from(is_subquery(expr));
+        (self.depth, self.count) = (self.depth + more, self.count + more);
+        match (self.depth > SUBQUERY_DEPTH_MAX, self.count > SUBQUERIES_MAX) {
+            (true, _) => ControlFlow::Break(("within each other's expressions", SUBQUERY_DEPTH_MAX)),
+            (_, true) => ControlFlow::Break(("in expressions", SUBQUERIES_MAX)),
+            _ => ControlFlow::Continue(()),
+        }
     }
 
-    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
         self.depth -= usize::from(is_subquery(expr));
         ControlFlow::Continue(())
     }
@@ -203,6 +213,9 @@ mod tests {
         let nested = |depth| format!("SELECT {}1{}", "(SELECT ".repeat(depth), ")".repeat(depth));
         assert!(parse(&nested(SUBQUERY_DEPTH_MAX)).is_ok());
         assert!(matches!(parse(&nested(SUBQUERY_DEPTH_MAX + 1)), Err(Error::Limit(_))));
+        let beside = |count: usize| format!("SELECT 1 WHERE {}", vec!["EXISTS (SELECT 1)"; count].join(" OR "));
+        assert!(parse(&beside(SUBQUERIES_MAX)).is_ok());
+        assert!(matches!(parse(&beside(SUBQUERIES_MAX + 1)), Err(Error::Limit(_))));
         let beside = |count: usize| format!("SELECT 1 FROM {}", vec!["t"; count].join(", "));
         assert!(parse(&beside(JOINS_MAX + 1)).is_ok());
         assert!(matches!(parse(&beside(JOINS_MAX + 2)), Err(Error::Limit(_))));

@@ -61,6 +61,16 @@ impl Operation {
             Operation::Negate => return None,
         })
     }
+
+    fn name(self) -> &'static str {
+        match self {
+            Operation::Add => "add",
+            Operation::Subtract => "subtract",
+            Operation::Multiply => "multiply",
+            Operation::Divide => "divide",
+            Operation::Negate => "negate",
+        }
+    }
 }
 
 /// Precision, scale and greatest precision of a decimal type.
@@ -74,40 +84,54 @@ fn digits(data_type: &DataType) -> Option<(i32, i32, i32)> {
     })
 }
 
-/// One operation as a function.
+/// Operations in a row as one function: `a + b - c` is that of `+` and `-` over three operands. One of each, within each
+/// other, would be typed and named again at every level of a long sum.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Arithmetic {
-    /// Which one.
-    pub operation: Operation,
+    operations: Vec<Operation>,
+    name: String,
     signature: Signature,
 }
 
 impl Arithmetic {
-    /// The function of an operation.
-    pub fn new(operation: Operation) -> Self {
-        let operands = if operation == Operation::Negate { 1 } else { 2 };
-        Arithmetic { operation, signature: Signature::any(operands, Volatility::Immutable) }
+    /// The function of operations, the innermost first. [`Operation::Negate`] stands alone.
+    pub fn new(operations: Vec<Operation>) -> Self {
+        let operands = if operations == [Operation::Negate] { 1 } else { operations.len() + 1 };
+        // The name tells operations in another order apart: texts of expressions must.
+        let name = match operations.iter().all(|operation| *operation == operations[0]) {
+            true => operations[0].name().to_string(),
+            false => operations.iter().map(|operation| operation.name()).collect::<Vec<_>>().join("_"),
+        };
+        Arithmetic { operations, name, signature: Signature::any(operands, Volatility::Immutable) }
+    }
+
+    /// The operators between the operands; `None` for [`Operation::Negate`].
+    pub fn operators(&self) -> Option<Vec<Operator>> {
+        self.operations.iter().map(|operation| operation.operator()).collect()
+    }
+}
+
+/// The type of the operation over operands of two types.
+fn result_type(operation: Operation, left: &DataType, right: &DataType) -> Result<DataType> {
+    match operation.operator() {
+        Some(operator) => BinaryTypeCoercer::new(left, &operator, right).get_result_type(),
+        None => Ok(left.clone()),
     }
 }
 
 impl ScalarUDFImpl for Arithmetic {
     fn name(&self) -> &str {
-        match self.operation {
-            Operation::Add => "add",
-            Operation::Subtract => "subtract",
-            Operation::Multiply => "multiply",
-            Operation::Divide => "divide",
-            Operation::Negate => "negate",
-        }
+        &self.name
     }
 
-    /// The name of a column stays what the operator made of it. Operands are named where they are: a copy of each, at each
-    /// level of a long sum, would be a cube of its length.
+    /// The name of a column stays what the operators made of it.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(match (self.operation.operator(), args) {
-            (Some(operator), [left, right]) => format!("{} {operator} {}", left.schema_name(), right.schema_name()),
-            _ => format!("(- {})", args[0].schema_name()),
-        })
+        let Some(operators) = self.operators() else { return Ok(format!("(- {})", args[0].schema_name())) };
+        let mut name = args[0].schema_name().to_string();
+        for (operator, arg) in operators.iter().zip(&args[1..]) {
+            name.push_str(&format!(" {operator} {}", arg.schema_name()));
+        }
+        Ok(name)
     }
 
     fn signature(&self) -> &Signature {
@@ -115,10 +139,9 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        match (self.operation.operator(), types) {
-            (Some(operator), [left, right]) => BinaryTypeCoercer::new(left, &operator, right).get_result_type(),
-            _ => Ok(types[0].clone()),
-        }
+        let steps = self.operations.iter().zip(&types[1..]);
+        let first = types[0].clone();
+        steps.into_iter().try_fold(first, |left, (operation, right)| result_type(*operation, &left, right))
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
@@ -128,20 +151,31 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [left, right] = match args.args.as_slice() {
-            [left, right] => [left, right],
-            [value] => return negated(value),
-            _ => unreachable!("the signature says one operand or two"),
-        };
-        let result = match self.operation {
-            Operation::Add => apply(left, right, numeric::add)?,
-            Operation::Subtract => apply(left, right, numeric::sub)?,
-            Operation::Multiply => apply(left, right, numeric::mul)?,
-            _ => apply(left, right, |left, right| quotient(left, right, args.return_type()))?,
-        };
-        digits_checked(&result)?;
-        Ok(result)
+        let mut operands = args.args.into_iter();
+        let first = operands.next().expect("the signature says one operand or more");
+        if self.operations == [Operation::Negate] {
+            return negated(&first);
+        }
+        self.operations
+            .iter()
+            .zip(operands)
+            .try_fold(first, |left, (operation, right)| operated(*operation, &left, &right))
     }
+}
+
+/// The result of one operation of two operands.
+fn operated(operation: Operation, left: &ColumnarValue, right: &ColumnarValue) -> Result<ColumnarValue> {
+    let result = match operation {
+        Operation::Add => apply(left, right, numeric::add)?,
+        Operation::Subtract => apply(left, right, numeric::sub)?,
+        Operation::Multiply => apply(left, right, numeric::mul)?,
+        _ => {
+            let output = result_type(operation, &left.data_type(), &right.data_type())?;
+            apply(left, right, |left, right| quotient(left, right, &output))?
+        }
+    };
+    digits_checked(&result)?;
+    Ok(result)
 }
 
 fn negated(value: &ColumnarValue) -> Result<ColumnarValue> {

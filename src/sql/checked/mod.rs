@@ -1,7 +1,7 @@
 //! Arithmetic that fails where its result does not fit, and casts that round, as in Postgres.
 //!
 //! ```text
-//! a + b     integers            add(a, b)               the batch engine's own wraps around
+//! a + b + c integers            add(a, b, c)            the batch engine's own wraps around
 //! a * b     DECIMAL, 38 digits  multiply(a, b)          its own does not look at the precision
 //! a / b     DECIMAL             divide(a, b)            its own cuts the last digit off
 //! - a       integers            negate(a)               its own wraps around
@@ -14,6 +14,7 @@
 //! but how to evaluate them over constants, and leaves to the rows what fails.
 
 mod arithmetic;
+mod chain;
 mod decimals;
 mod defaults;
 mod rounding;
@@ -22,17 +23,18 @@ use std::sync::Arc;
 
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, ScalarUDF};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::expressions::BinaryExpr as PhysicalBinary;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use arithmetic::{Arithmetic, Operation};
+use chain::{chained, is_link};
 use rounding::RoundedCast;
 pub use rounding::{cast_rounds, rounded};
 
@@ -65,41 +67,46 @@ impl AnalyzerRule for CheckArithmetic {
 /// # Errors
 /// When the types do not fit.
 pub fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    expr.transform_up(|expr| {
-        let function: Option<ScalarUDF> = match &expr {
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (left.get_type(schema), right.get_type(schema)) {
-                (Ok(left), Ok(right)) => Operation::checked(*op, &left, &right).map(|o| Arithmetic::new(o).into()),
-                _ => None,
-            },
-            Expr::Negative(inner) => {
-                let wraps = inner.get_type(schema).is_ok_and(|data_type| data_type.is_integer());
-                wraps.then(|| Arithmetic::new(Operation::Negate).into())
-            }
-            Expr::Cast(Cast { expr: value, field }) | Expr::TryCast(TryCast { expr: value, field }) => {
-                let tries = matches!(expr, Expr::TryCast(_));
-                match value.get_type(schema) {
-                    Ok(from) if cast_rounds(&from, field.data_type()) => {
-                        Some(RoundedCast::new(field.data_type().clone(), tries).into())
-                    }
-                    Ok(from) if interval_text::is_read(&from, field.data_type()) => Some(interval_text::reader(tries)),
-                    _ => None,
+    let down = |expr| match expr {
+        Expr::BinaryExpr(last) if is_link(last.op) => {
+            let chain = chained(last, schema)?;
+            Ok(Transformed::new(chain.data, chain.transformed, TreeNodeRecursion::Jump))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    expr.transform_down_up(down, |expr| called(expr, schema))
+}
+
+/// The expression as a checked function, if it is one of a single operand.
+fn called(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let function: Option<ScalarUDF> = match &expr {
+        Expr::Negative(inner) => {
+            let wraps = inner.get_type(schema).is_ok_and(|data_type| data_type.is_integer());
+            wraps.then(|| Arithmetic::new(vec![Operation::Negate]).into())
+        }
+        Expr::Cast(Cast { expr: value, field }) | Expr::TryCast(TryCast { expr: value, field }) => {
+            let tries = matches!(expr, Expr::TryCast(_));
+            match value.get_type(schema) {
+                Ok(from) if cast_rounds(&from, field.data_type()) => {
+                    Some(RoundedCast::new(field.data_type().clone(), tries).into())
                 }
+                Ok(from) if interval_text::is_read(&from, field.data_type()) => Some(interval_text::reader(tries)),
+                _ => None,
             }
-            Expr::WindowFunction(call) => {
-                defaults::refuse_cut(call, schema)?;
-                None
-            }
-            _ => None,
-        };
-        let Some(function) = function else { return Ok(Transformed::no(expr)) };
-        let args = match expr {
-            Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![*left, *right],
-            Expr::Negative(inner) => vec![*inner],
-            Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => vec![*expr],
-            other => vec![other],
-        };
-        Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args })))
-    })
+        }
+        Expr::WindowFunction(call) => {
+            defaults::refuse_cut(call, schema)?;
+            None
+        }
+        _ => None,
+    };
+    let Some(function) = function else { return Ok(Transformed::no(expr)) };
+    let arg = match expr {
+        Expr::Negative(inner) => *inner,
+        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => *expr,
+        other => other,
+    };
+    Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args: vec![arg] })))
 }
 
 /// A physical expression with the integers' functions as the operators that they are, which is how EXPLAIN shows them.
@@ -112,13 +119,15 @@ pub fn as_operators(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>
         let Some(arithmetic) = function.fun().inner().downcast_ref::<Arithmetic>() else {
             return Ok(Transformed::no(expr));
         };
-        match (arithmetic.operation.operator(), function.args()) {
-            (Some(operator), [left, right]) if function.return_type().is_integer() => {
-                let checked = PhysicalBinary::new(left.clone(), operator, right.clone()).with_fail_on_overflow(true);
-                Ok(Transformed::yes(Arc::new(checked) as _))
-            }
-            _ => Ok(Transformed::no(expr)),
-        }
+        let Some(operators) = arithmetic.operators().filter(|_| function.return_type().is_integer()) else {
+            return Ok(Transformed::no(expr));
+        };
+        let mut operands = function.args().iter().cloned();
+        let first = operands.next().expect("operators have operands");
+        let all = operators.into_iter().zip(operands).fold(first, |left, (operator, right)| {
+            Arc::new(PhysicalBinary::new(left, operator, right).with_fail_on_overflow(true)) as _
+        });
+        Ok(Transformed::yes(all))
     })?;
     Ok(expr.data)
 }

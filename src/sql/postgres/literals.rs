@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{Array, ArrayElemTypeDef, DataType, Expr, Value};
 
+use super::numerals::without_exponent;
 use super::{intervals, string};
 use crate::error::{Error, Result};
 use crate::sql::interval_text::{self, Range};
@@ -15,7 +16,9 @@ pub(super) fn typed(value: &Expr, data_type: &DataType) -> Result<Option<Expr>> 
         (Some(text), DataType::Bytea) => bytes(text),
         (Some(text), DataType::Array(ArrayElemTypeDef::SquareBracket(..))) => array(text),
         (Some(text), DataType::Interval { .. }) => Ok(intervals::typed(text, data_type)?.map(string)),
-        (Some(text), data_type) => Ok(moment(text, data_type).map(string)),
+        (Some(text), data_type) => {
+            Ok(moment(text, data_type).or_else(|| without_exponent(text, data_type)).map(string))
+        }
         _ => Ok(None),
     }
 }
@@ -73,6 +76,9 @@ fn bytes(text: &str) -> Result<Option<Expr>> {
     Ok(Some(Expr::Value(Value::HexStringLiteral(digits.to_string()).into())))
 }
 
+/// Elements of an array that is written as a text: each is planned by itself.
+const ELEMENTS_MAX: usize = 100_000;
+
 /// `{1,NULL,"a, b"}`, of one dimension.
 fn array(text: &str) -> Result<Option<Expr>> {
     let Some(inner) = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')) else { return Ok(None) };
@@ -97,6 +103,11 @@ fn array(text: &str) -> Result<Option<Expr>> {
             }
         };
         elements.push(element);
+        if elements.len() > ELEMENTS_MAX {
+            let error =
+                format!("an array that is written as a text has more elements than the limit of {ELEMENTS_MAX}");
+            return Err(Error::Limit(error));
+        }
         rest = match after.strip_prefix(',') {
             Some(more) if more.trim().is_empty() => return Err(wrong()),
             Some(more) => more.trim_start(),

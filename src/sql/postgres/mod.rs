@@ -23,6 +23,7 @@ mod calls;
 mod compared;
 mod intervals;
 mod literals;
+mod numerals;
 mod operators;
 mod ordered_sets;
 mod patterns;
@@ -189,6 +190,8 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
                 if matches!(data_type, DataType::Bytea) {
                     *expr = *value.clone();
                 }
+            } else if let Some(other) = numerals::exact(value, data_type) {
+                **value = other;
             } else if let Some(length) = length {
                 *data_type = DataType::Text;
                 *expr = call("left", vec![expr.clone(), number(length)]);
