@@ -42,6 +42,7 @@ mod own_names;
 pub mod own_node;
 pub mod parameters;
 pub mod parse;
+pub mod pass_through;
 pub mod postgres;
 mod recursive;
 mod recursive_terms;

@@ -10,22 +10,22 @@
 //! again with batches of one row. Windows, joins and constants do not keep to the size of batches that is asked for: what
 //! they give is cut.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::sql::pass_through::{Pass, PassThrough};
 
 /// Cuts the rows of a plan's operators where batches are to have one row.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl PhysicalOptimizerRule for CutBatches {
             }
             let cut = |child: &Arc<dyn ExecutionPlan>| match keeps_batches(child) {
                 true => child.clone(),
-                false => Arc::new(RowByRowExec { input: child.clone() }),
+                false => PassThrough::over(child.clone(), RowByRow),
             };
             let children = children.into_iter().map(cut).collect();
             Ok(Transformed::yes(
@@ -68,58 +68,19 @@ fn keeps_batches(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// The same rows, each in a batch of its own.
-#[derive(Debug)]
-struct RowByRowExec {
-    input: Arc<dyn ExecutionPlan>,
-}
+#[derive(Debug, Clone)]
+struct RowByRow;
 
-impl DisplayAs for RowByRowExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("RowByRowExec")
-    }
-}
+impl Pass for RowByRow {
+    const NAME: &'static str = "RowByRowExec";
 
-impl ExecutionPlan for RowByRowExec {
-    fn name(&self) -> &str {
-        "RowByRowExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(RowByRowExec { input })),
-            _ => internal_err!("rows come from one input"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn apply_expressions(
+    fn run(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let batches = self.input.execute(partition, context)?;
+        input: &dyn ExecutionPlan,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let batches = input.execute(partition, context)?;
         let schema = batches.schema();
         let rows = |batch: RecordBatch| stream::iter((0..batch.num_rows()).map(move |row| Ok(batch.slice(row, 1))));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches.map_ok(rows).try_flatten().boxed())))
