@@ -234,9 +234,14 @@ impl Parts<'_> {
                 ast::ColumnOption::Default(expr) => self.defaults[at] = Some(self.catalog.without_calls(expr)?),
                 ast::ColumnOption::PrimaryKey(_) => self.set_key(vec![at])?,
                 ast::ColumnOption::Check(check) => self.check(option.name.as_ref(), &check.expr)?,
+                ast::ColumnOption::ForeignKey(key) if not_enforced(key.characteristics.as_ref()) => {}
+                ast::ColumnOption::Unique(key) if not_enforced(key.characteristics.as_ref()) => {}
+                ast::ColumnOption::ForeignKey(_) | ast::ColumnOption::Unique(_) => {
+                    return Err(unenforced(format!("column `{}`: {}", schema.field(at).name(), option.option)));
+                }
                 other => {
                     let column = schema.field(at).name();
-                    let error = Error::unsupported(format!("column `{column}`: {other} is not enforced"));
+                    let error = Error::unsupported(format!("column `{column}`: {other} is not supported"));
                     return Err(match other {
                         ast::ColumnOption::Generated { generation_expr: Some(_), .. } => {
                             error.with_hint("a view over the table has it as an expression")
@@ -274,7 +279,9 @@ impl Parts<'_> {
                 self.set_key(columns)
             }
             ast::TableConstraint::Check(check) => self.check(check.name.as_ref(), &check.expr),
-            other => Err(Error::unsupported(format!("`{}`: {other} is not enforced", self.table))),
+            ast::TableConstraint::ForeignKey(key) if not_enforced(key.characteristics.as_ref()) => Ok(()),
+            ast::TableConstraint::Unique(key) if not_enforced(key.characteristics.as_ref()) => Ok(()),
+            other => Err(unenforced(format!("`{}`: {other}", self.table))),
         }
     }
 
@@ -291,6 +298,16 @@ impl Parts<'_> {
         self.checks.push(Check { name, text: self.catalog.without_calls(expr)? });
         Ok(())
     }
+}
+
+/// Whether a constraint says that nothing checks it: it is a remark then.
+fn not_enforced(characteristics: Option<&ast::ConstraintCharacteristics>) -> bool {
+    characteristics.is_some_and(|said| said.enforced == Some(false))
+}
+
+fn unenforced(constraint: String) -> Error {
+    Error::unsupported(format!("{constraint} is not enforced"))
+        .with_hint("NOT ENFORCED after it keeps it as a remark; a view that must stay empty can check it")
 }
 
 /// DROP.

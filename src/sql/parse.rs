@@ -144,6 +144,10 @@ impl StatementParser<'_> {
                 let _ = self.parser.parser.parse_keyword(Keyword::VIEW);
                 Ok(Statement::Show(Show::Create(self.name()?)))
             }
+            ("SHOW", "COLUMNS") if ["FROM", "IN"].contains(&self.peek_word(2).as_str()) => {
+                self.words(3);
+                Ok(Statement::Describe(self.name()?))
+            }
             ("SHOW", "ALL") => self.show(2, Show::Setting(None)),
             ("SHOW", _) => {
                 self.words(1);
