@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::patterns::any_character;
-use super::{binary, call, literal, name_of, number, rewrite_expr, string};
+use super::{binary, call, literal, name_of, number, rewrite_expr, series, string};
 use crate::error::{Error, Result};
 
 /// Functions that give rows, and the function that gives them as a list.
@@ -90,6 +90,11 @@ fn is_arithmetic(op: &BinaryOperator) -> bool {
 /// # Errors
 /// As [`super::rewrite`].
 pub(super) fn from_rows(table: &mut TableFactor) -> Result<()> {
+    if let TableFactor::Table { name, args: Some(args), .. } = table
+        && is_series(name)
+    {
+        series::typed_ends(&mut args.args)?;
+    }
     if let TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } = table
         && let Some(list) = list_of(name)
         && !["generate_series", "unnest"].contains(&list)
@@ -121,11 +126,18 @@ pub(super) fn from_rows(table: &mut TableFactor) -> Result<()> {
     Ok(())
 }
 
+fn is_series(name: &ObjectName) -> bool {
+    name_of(name).is_some_and(|name| matches!(name.as_str(), "generate_series" | "range"))
+}
+
 /// The call in words of the batch engine; nothing where it is that already.
 ///
 /// # Errors
 /// When an argument has a name that the function does not know.
 pub(super) fn rewritten(name: &str, list: &mut FunctionArgumentList) -> Result<Option<Expr>> {
+    if matches!(name, "generate_series" | "range") {
+        series::typed_ends(&mut list.args)?;
+    }
     if name == "make_interval" {
         return make_interval(&list.args).map(Some);
     }

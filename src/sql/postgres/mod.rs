@@ -28,6 +28,7 @@ mod operators;
 mod ordered_sets;
 mod patterns;
 mod rows;
+mod series;
 mod similar;
 mod template;
 
