@@ -1,3 +1,5 @@
+//! Texts, and what they are read as; expected values are those of Postgres.
+
 use super::*;
 
 /// Months, days, and seconds; or nothing.
