@@ -22,6 +22,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::sql::sqlparser::ast::{Cte, Query, SetExpr, Statement, TableFactor, VisitMut, VisitorMut};
 
+use super::canonical::comparable;
 use super::parse::parse_query;
 use crate::error::Result;
 
@@ -37,13 +38,22 @@ fn changing(plan: &LogicalPlan, options: &ConfigOptions) -> Result<HashMap<Strin
             let columns = |plan: &LogicalPlan| -> Columns {
                 plan.schema().fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
             };
-            let coerced = columns(&TypeCoercion::new().analyze(query.static_term.as_ref().clone(), options)?);
+            let coerced = columns(&coerced(query.static_term.as_ref().clone(), options)?);
             let changed = (coerced != columns(&query.static_term)).then_some(coerced);
             found.entry(query.name.clone()).and_modify(|columns| *columns = None).or_insert(changed);
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found.into_iter().filter_map(|(name, columns)| columns.map(|columns| (name, columns))).collect())
+}
+
+/// The plan with the types that its expressions will have. A window that is ordered by a struct has none before it is
+/// ordered by the fields.
+///
+/// # Errors
+/// When types do not fit each other.
+pub fn coerced(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
+    Ok(TypeCoercion::new().analyze(comparable(plan)?, options)?)
 }
 
 /// Writes the types of bases that would change into a statement whose plan this is. Says whether there are any.

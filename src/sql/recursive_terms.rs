@@ -11,12 +11,11 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::sql::sqlparser::ast::{
     Cte, Query, SetExpr, SetOperator, Statement, Visit, Visitor, With, visit_relations,
 };
 
+use super::base_types::coerced;
 use super::parse::normalize;
 use crate::error::{Error, Result};
 
@@ -134,7 +133,7 @@ impl Visitor for Found {
 /// # Errors
 /// [`Error::Input`] that names the column and the types.
 pub fn refuse_cuts(name: &str, base: LogicalPlan, step: LogicalPlan, options: &ConfigOptions) -> Result<()> {
-    let (base, step) = (TypeCoercion::new().analyze(base, options)?, TypeCoercion::new().analyze(step, options)?);
+    let (base, step) = (coerced(base, options)?, coerced(step, options)?);
     for (base, step) in base.schema().fields().iter().zip(step.schema().fields()) {
         if cuts(base.data_type(), step.data_type()) {
             return Err(Error::input(format!(

@@ -24,8 +24,10 @@ impl Skipping<'_> {
         let replaced = |expr: &Expr| replace(expr, &inner, &over);
         let calls = aggregate.aggr_expr.iter().map(replaced).collect::<Result<Vec<_>>>()?;
         let calls: Vec<Expr> = calls.into_iter().map(|call| call.unalias().alias(self.name())).collect();
+        // The batch engine names a cast as what is cast.
+        let named: Vec<Expr> = keys.iter().map(|key| key.clone().alias(self.name())).collect();
         let node = |input: LogicalPlan| -> Result<LogicalPlan> {
-            let node = Aggregate::try_new(Arc::new(input), keys.clone(), calls.clone())?;
+            let node = Aggregate::try_new(Arc::new(input), named.clone(), calls.clone())?;
             named_as(LogicalPlan::Aggregate(node), |at| at, &aggregate.schema)
         };
         self.by_parts(input, &keys, &node)

@@ -45,8 +45,7 @@ pub(super) fn of_key(key: Expr) -> Expr {
 /// A float with one zero and one not-a-number; other values as they are.
 pub(super) fn one_value(value: Expr, data_type: &DataType) -> Expr {
     match data_type {
-        DataType::Float64 => ONE_DOUBLE.call(vec![value]),
-        DataType::Float32 => ONE_FLOAT.call(vec![value]),
+        DataType::Float64 | DataType::Float32 => ONE_VALUE.call(vec![value]),
         _ => value,
     }
 }
@@ -67,17 +66,9 @@ fn of_one(name: &str, from: DataType, to: DataType, body: Body) -> ScalarUDF {
 static LENGTH_OF: LazyLock<ScalarUDF> = LazyLock::new(|| of_one("interval_length", INTERVAL, LENGTH, lengths));
 static KEY: LazyLock<ScalarUDF> = LazyLock::new(|| of_one("interval_key", INTERVAL, DataType::Binary, keys));
 static OF_KEY: LazyLock<ScalarUDF> = LazyLock::new(|| of_one("interval_of_key", DataType::Binary, INTERVAL, of_keys));
-static ONE_DOUBLE: LazyLock<ScalarUDF> = LazyLock::new(|| {
-    of_one("one_value", DataType::Float64, DataType::Float64, |values| {
-        let one = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
-        Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
-    })
-});
-static ONE_FLOAT: LazyLock<ScalarUDF> = LazyLock::new(|| {
-    of_one("one_value", DataType::Float32, DataType::Float32, |values| {
-        let one = |value: f32| if value.is_nan() { f32::NAN } else { value + 0.0 };
-        Arc::new(values.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
-    })
+static ONE_VALUE: LazyLock<ScalarUDF> = LazyLock::new(|| {
+    let floats = vec![DataType::Float64, DataType::Float32];
+    ScalarUDF::from(OneValue { signature: Signature::uniform(1, floats, Volatility::Immutable) })
 });
 static ORDER: LazyLock<ScalarUDF> =
     LazyLock::new(|| ScalarUDF::from(ListOrder { signature: Signature::any(2, Volatility::Immutable) }));
@@ -117,6 +108,41 @@ fn of_keys(keys: &ArrayRef) -> ArrayRef {
     };
     let intervals: IntervalMonthDayNanoArray = keys.as_binary::<i32>().iter().map(|key| interval(key?)).collect();
     Arc::new(intervals)
+}
+
+/// Takes either width: the type of an argument is settled after the call is written.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct OneValue {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for OneValue {
+    fn name(&self) -> &str {
+        "one_value"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(types[0].clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let values = &ColumnarValue::values_to_arrays(&args.args)?[0];
+        let one: ArrayRef = match values.as_primitive_opt::<Float32Type>() {
+            Some(values) => {
+                Arc::new(values.unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }))
+            }
+            None => Arc::new(
+                values
+                    .as_primitive::<Float64Type>()
+                    .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
+            ),
+        };
+        Ok(ColumnarValue::Array(one))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -11,11 +11,12 @@
 //! GROUP BY i           GROUP BY interval_length(i), shown as the least by parts of the equal ones
 //! ORDER BY i, f        ORDER BY interval_length(i), one_value(f)       also in windows and within aggregates
 //! count(DISTINCT f)    count(DISTINCT one_value(f))                    also CASE f WHEN ...
-//! list < list          list_order(list, list) < 0
+//! list < list          list_order(list, list) < 0                          GREATEST and LEAST: functions of their own
 //! ```
 //!
-//! `nodes.rs` has the nodes of a plan, `keys.rs` the functions. This file has the expressions.
+//! `nodes.rs` has the nodes of a plan, `keys.rs` and `extremes.rs` the functions. This file has the expressions.
 
+mod extremes;
 mod keys;
 mod nodes;
 
@@ -25,11 +26,12 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction, SetComparison};
-use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
+use datafusion::logical_expr::type_coercion::binary::{comparison_coercion, type_union_resolution};
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlanBuilder, Operator, Subquery, cast, lit, when,
 };
 
+use extremes::extreme;
 use keys::{key, length, list_order, of_key, one_value};
 pub use nodes::compared;
 
@@ -44,7 +46,7 @@ pub fn compared_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>>
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
-            let types = (left.get_type(schema).ok(), right.get_type(schema).ok());
+            let types = (value_type(&left, schema), value_type(&right, schema));
             let (Some(l), Some(r)) = types else {
                 return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             };
@@ -57,7 +59,7 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
         }
         Expr::Between(Between { expr, negated, low, high }) => {
-            let types = [&expr, &low, &high].map(|part| part.get_type(schema).ok());
+            let types = [&expr, &low, &high].map(|part| value_type(part, schema));
             if types.iter().flatten().any(is_interval) {
                 let [expr, low, high] = [expr, low, high].map(|part| Box::new(length(*part)));
                 Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
@@ -101,16 +103,37 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Case(Case { expr: Some(value), when_then_expr, else_expr })
             if when_then_expr.iter().map(|(when, _)| when).chain([&value]).any(|e| of_float(e, schema)) =>
         {
-            let one = |expr: Expr| match expr.get_type(schema) {
-                Ok(data_type) => Box::new(one_value(expr, &data_type)),
-                Err(_) => Box::new(expr),
+            let one = |expr: Expr| match value_type(&expr, schema) {
+                Some(data_type) => Box::new(one_value(expr, &data_type)),
+                None => Box::new(expr),
             };
             let when_then_expr = when_then_expr.into_iter().map(|(when, then)| (one(*when), then)).collect();
             Transformed::yes(Expr::Case(Case { expr: Some(one(*value)), when_then_expr, else_expr }))
         }
-        Expr::ScalarFunction(function) => function_of_intervals(function, schema)?,
+        Expr::ScalarFunction(function) => match extreme_of_lists(&function, schema) {
+            Some(extreme) => Transformed::yes(extreme),
+            None => function_of_intervals(function, schema)?,
+        },
         other => Transformed::no(other),
     })
+}
+
+/// GREATEST and LEAST of lists; nothing for other functions, and for what has no common type.
+fn extreme_of_lists(function: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let greatest = match function.func.name() {
+        "greatest" => true,
+        "least" => false,
+        _ => return None,
+    };
+    let types: Vec<DataType> = function.args.iter().map(|arg| arg.get_type(schema).ok()).collect::<Option<_>>()?;
+    let first = types.iter().find(|data_type| is_list(data_type))?.clone();
+    let one =
+        |common: DataType, of: &DataType| if common == *of { Some(common) } else { comparison_coercion(&common, of) };
+    let common = types.iter().try_fold(first, one)?;
+    let typed = |(arg, of): (&Expr, &DataType)| {
+        if *of == common { arg.clone() } else { cast(arg.clone(), common.clone()) }
+    };
+    Some(extreme(greatest, function.args.iter().zip(&types).map(typed).collect()))
 }
 
 /// NULLIF, GREATEST and LEAST compare their arguments.
@@ -161,11 +184,19 @@ fn is_order(op: Operator) -> bool {
 }
 
 fn of_interval(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|data_type| is_interval(&data_type))
+    value_type(expr, schema).is_some_and(|data_type| is_interval(&data_type))
 }
 
 fn of_float(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|data_type| data_type.is_floating())
+    value_type(expr, schema).is_some_and(|data_type| data_type.is_floating())
+}
+
+/// The type that an expression will have: CASE has that of its first branch until its branches are of one.
+fn value_type(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    let Expr::Case(Case { when_then_expr, else_expr, .. }) = expr else { return expr.get_type(schema).ok() };
+    let branches = when_then_expr.iter().map(|(_, then)| then).chain(else_expr);
+    let types = branches.map(|branch| value_type(branch, schema)).collect::<Option<Vec<_>>>()?;
+    type_union_resolution(&types).or_else(|| expr.get_type(schema).ok())
 }
 
 fn is_interval(data_type: &DataType) -> bool {

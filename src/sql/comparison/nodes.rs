@@ -7,12 +7,11 @@ use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, GroupingSet, Join, LogicalPlan, LogicalPlanBuilder, Sort,
-    SortExpr, Window,
+    Aggregate, Distinct, DistinctOn, Expr, GroupingSet, Join, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, Window,
 };
 
 use super::keys::{key, length, of_key, one_value};
-use super::{compared_expr, is_interval, of_interval};
+use super::{compared_expr, is_interval, of_interval, value_type};
 use crate::sql::functions::is_order_sensitive;
 
 /// The plan, as it is written, with its comparisons as the text of [`super`] says.
@@ -130,7 +129,7 @@ fn type_of(expr: &Expr, schema: &DFSchema) -> Option<arrow::datatypes::DataType>
         let at = schema.index_of_column_by_name(column.relation.as_ref(), &column.name)?;
         return Some(schema.field(at).data_type().clone());
     }
-    expr.get_type(schema).ok()
+    value_type(expr, schema)
 }
 
 fn in_window(window: Window) -> Result<Transformed<LogicalPlan>> {

@@ -279,7 +279,7 @@ fn history(seed: u64, sql_type: &str) {
 
 #[test]
 fn comparisons_mean_what_they_should() {
-    for sql_type in ["DOUBLE", "REAL", "INTERVAL"] {
+    for sql_type in ["DOUBLE", "REAL", "INTERVAL", "BIGINT[]"] {
         (1..=HISTORIES).for_each(|seed| history(seed, sql_type));
     }
 }

@@ -219,3 +219,35 @@ fn what_a_filter_leaves_out_does_not_fail() {
     assert_eq!(count(&database, "SELECT * FROM v WHERE s = 2 AND m = 2"), 1);
     assert_eq!(count(&database, "SELECT sum(10 / x) FILTER (WHERE x <> 0) AS s FROM a"), 1);
 }
+
+#[test]
+fn failing_groups_by_a_value_and_its_text_are_left_out() {
+    drop(verified(&[
+        "CREATE TABLE t (id INT PRIMARY KEY, x TEXT)",
+        "CREATE MATERIALIZED VIEW v WITH (on_error = 'skip') AS
+         SELECT CAST(x AS BIGINT) AS n, count(*) AS rows FROM t GROUP BY CAST(x AS BIGINT), CAST(CAST(x AS BIGINT) AS TEXT)",
+        "INSERT INTO t VALUES (1, 'a'), (2, '7'), (3, '07')",
+    ]));
+}
+
+#[test]
+fn a_float_whose_width_its_other_branch_decides_has_one_zero() {
+    drop(verified(&[
+        "CREATE STREAM s (d DOUBLE, r REAL)",
+        "CREATE MATERIALIZED VIEW v AS SELECT CASE WHEN d > 1 THEN round(r) ELSE d END AS c FROM s",
+        "CREATE MATERIALIZED VIEW w AS SELECT count(DISTINCT c) AS n FROM v",
+        "CREATE MATERIALIZED VIEW x AS SELECT d, rank() OVER (ORDER BY CASE WHEN d > 1 THEN 1 ELSE d END) AS n FROM s",
+        "INSERT INTO s VALUES (0.0, 1.5), (-0.0, 2.5), (2, 0.2)",
+    ]));
+}
+
+#[test]
+fn a_recursive_query_reads_windows_ordered_by_structs() {
+    drop(verified(&[
+        "CREATE STREAM s (k BIGINT, x STRUCT<a BIGINT, b TEXT>)",
+        "CREATE MATERIALIZED VIEW v AS SELECT k, dense_rank() OVER (PARTITION BY k ORDER BY x) AS n FROM s",
+        "CREATE MATERIALIZED VIEW w AS WITH RECURSIVE r AS (SELECT k, n FROM v UNION ALL SELECT k, n + 1 FROM r WHERE n < 4)
+         SELECT * FROM r",
+        "INSERT INTO s VALUES (1, {a: 1, b: 'x'}), (1, {a: 1, b: NULL}), (2, NULL)",
+    ]));
+}
