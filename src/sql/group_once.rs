@@ -1,18 +1,18 @@
 //! Casts in GROUP BY.
 //!
-//! The batch engine calls a cast by what it casts, and refuses two group expressions of one name. A cast beside its
-//! argument says nothing more about a group, and is left out; of several casts of one argument all but the first get
-//! another name:
+//! The batch engine calls a cast by what it casts: it refuses two group expressions of one name, and takes the cast of a
+//! key for the key, which tells one row. A cast beside its argument says nothing more about a group, and is left out;
+//! others get a name of their own:
 //!
 //! ```text
 //! GROUP BY x, CAST(x AS INT)     GROUP BY x
-//! GROUP BY x::TEXT, x::INT       GROUP BY x::TEXT, coalesce(x::INT)     also where x::INT is shown or compared
+//! GROUP BY x::TEXT, x::INT       GROUP BY coalesce(x::TEXT), coalesce(coalesce(x::INT))    also where they are shown
 //! ```
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+    CastKind, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
 };
 
 use super::grouping::{is_sets, named_at, place};
@@ -59,8 +59,21 @@ impl VisitorMut for Rename {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if *expr == self.key {
+        if is_same_cast(expr, &self.key) {
             *expr = self.name.clone();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        // A column that is a cast is called as what is cast.
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && is_same_cast(expr, &self.key)
+                && let Some(alias) = column(base(expr)).cloned()
+            {
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
         }
         ControlFlow::Continue(())
     }
@@ -83,11 +96,12 @@ fn once(select: &mut Select) -> Vec<(Expr, Expr)> {
     let mut renamed: Vec<(Expr, Expr)> = Vec::new();
     for (at, cast) in casts.iter().enumerate() {
         let before = &casts[..at];
-        if before.contains(cast) {
+        if before.iter().any(|other| is_same_cast(other, cast)) {
             continue;
         }
         let mut name = (*cast).clone();
-        for _ in before.iter().filter(|other| is_same(base(other), base(cast))) {
+        let same = before.iter().filter(|other| is_same(base(other), base(cast))).count();
+        for _ in 0..same + usize::from(column(base(cast)).is_some()) {
             name = call("coalesce", vec![name]);
         }
         if name != **cast {
@@ -115,13 +129,33 @@ fn meant(key: &Expr, list: &[SelectItem]) -> Expr {
 }
 
 fn is_cast(expr: &Expr) -> bool {
-    matches!(expr, Expr::Cast { .. })
+    matches!(expr, Expr::Cast { .. } | Expr::AtTimeZone { .. })
+}
+
+/// Whether two expressions are one cast, however it is spelled.
+fn is_same_cast(left: &Expr, right: &Expr) -> bool {
+    let tries = |kind: &CastKind| matches!(kind, CastKind::TryCast | CastKind::SafeCast);
+    match (left, right) {
+        (Expr::Cast { expr: l, data_type: to, kind: by, .. }, Expr::Cast { expr: r, data_type, kind, .. }) => {
+            to == data_type && tries(by) == tries(kind) && (is_same(l, r) || is_same_cast(l, r))
+        }
+        (left, right) => is_cast(left) && left == right,
+    }
+}
+
+/// The name of a column.
+fn column(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(path) => path.last(),
+        _ => None,
+    }
 }
 
 /// What is cast, through all casts.
 fn base(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Cast { expr, .. } | Expr::Nested(expr) => base(expr),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) | Expr::AtTimeZone { timestamp: expr, .. } => base(expr),
         other => other,
     }
 }

@@ -251,3 +251,16 @@ fn a_recursive_query_reads_windows_ordered_by_structs() {
         "INSERT INTO s VALUES (1, {a: 1, b: 'x'}), (1, {a: 1, b: NULL}), (2, NULL)",
     ]));
 }
+
+#[test]
+fn the_cast_of_a_key_is_no_key() {
+    let database = verified(&[
+        "CREATE TABLE t (at TIMESTAMP PRIMARY KEY, n INT, note TEXT)",
+        "CREATE MATERIALIZED VIEW v AS SELECT at::date AS day, n % 2 AS odd, count(*) AS c FROM t GROUP BY at::date, n % 2",
+        "CREATE MATERIALIZED VIEW w AS SELECT t.at AT TIME ZONE 'UTC' AS day, n % 2, count(*) AS c FROM t GROUP BY 1, 2",
+        "INSERT INTO t VALUES ('2024-01-01 10:30:00', 1, 'a'), ('2024-01-01 12:00:00', 3, 'b')",
+    ]);
+    assert_eq!((count(&database, "SELECT * FROM v"), count(&database, "SELECT * FROM w")), (1, 2));
+    let error = database.query("SELECT at::date, note FROM t GROUP BY at::date").unwrap_err();
+    assert!(error.to_string().contains("`t.note` is neither in GROUP BY"), "{error}");
+}
