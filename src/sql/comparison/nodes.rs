@@ -1,13 +1,17 @@
 //! The nodes of a plan that compare: joins, sorts, windows, aggregates and DISTINCT.
 
+use std::sync::Arc;
+
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result, TableReference, not_impl_err};
 use datafusion::functions_aggregate::expr_fn::min;
+use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, Expr, GroupingSet, Join, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, Window,
+    Aggregate, Distinct, DistinctOn, Expr, ExprFunctionExt, GroupingSet, Join, LogicalPlan, LogicalPlanBuilder, Sort,
+    SortExpr, Window, ident,
 };
 
 use super::keys::{key, length, of_key, one_value};
@@ -17,8 +21,8 @@ use crate::sql::functions::is_order_sensitive;
 /// The plan, as it is written, with its comparisons as the text of [`super`] says.
 ///
 /// # Errors
-/// For what intervals are compared in and cannot be: grouping sets, INTERSECT ALL and EXCEPT ALL, the DISTINCT values of
-/// most aggregates, and the rows of a recursive UNION.
+/// For what intervals are compared in and cannot be: grouping sets, the DISTINCT values of most aggregates, and the rows
+/// of a recursive UNION.
 pub fn compared(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|node| {
         let expressions = in_expressions(node)?;
@@ -96,11 +100,27 @@ fn in_join(join: Join) -> Result<Transformed<LogicalPlan>> {
     }
     let is_set_operation = matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti)
         && join.null_equality == NullEquality::NullEqualsNull;
-    if is_set_operation && !matches!(join.left.as_ref(), LogicalPlan::Distinct(_)) {
-        return not_impl_err!("INTERSECT ALL and EXCEPT ALL of intervals: leave out ALL");
-    }
     let on = join.on.into_iter().map(|pair| if has_interval(&pair) { (length(pair.0), length(pair.1)) } else { pair });
-    Ok(Transformed::yes(LogicalPlan::Join(Join { on: on.collect(), ..join })))
+    let mut on: Vec<(Expr, Expr)> = on.collect();
+    if !is_set_operation || matches!(join.left.as_ref(), LogicalPlan::Distinct(_)) {
+        return Ok(Transformed::yes(LogicalPlan::Join(Join { on, ..join })));
+    }
+    let (left, right) = (numbered(join.left)?, numbered(join.right)?);
+    on.push((ident(NUMBER), ident(NUMBER)));
+    let of = (join.join_type, join.join_constraint, join.null_equality, join.null_aware);
+    let joined = Join::try_new(left.into(), right.into(), on, join.filter, of.0, of.1, of.2, of.3)?;
+    let columns = schemas.0.iter().map(|of| Expr::Column(of.into()));
+    Ok(Transformed::yes(LogicalPlanBuilder::from(LogicalPlan::Join(joined)).project(columns)?.build()?))
+}
+
+const NUMBER: &str = "number among equals";
+
+/// The rows with their number among the equal ones. INTERSECT ALL and EXCEPT ALL of these are what they are without ALL.
+fn numbered(plan: Arc<LogicalPlan>) -> Result<LogicalPlan> {
+    let schema = plan.schema().clone();
+    let equal = schema.iter().map(|of| stand_in(Expr::Column(of.into()), &schema).0).collect();
+    let number = row_number().partition_by(equal).build()?.alias(NUMBER);
+    LogicalPlanBuilder::from(LogicalPlan::Window(Window::try_new(vec![number], plan)?)).distinct()?.build()
 }
 
 /// The keys of an order as they are compared, and whether any is another.

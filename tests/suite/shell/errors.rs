@@ -89,7 +89,9 @@ fn keywords() {
         "did you mean `WHERE` for `WEHRE`?",
     );
     check("SELECT (1", "expected ), found the end of the statement", "", "");
-    check("SET x = 1", "SET is not a statement of Millstream", "SET", "");
+    check("VACUUM", "VACUUM is not a statement of Millstream", "VACUUM", "");
+    let settings = "SET takes settings of Postgres that change no result; SHOW ALL lists those there are";
+    check("SET x = 1", "no setting `x`", "x", settings);
     let found = "expected STREAM, TABLE, VIEW or MATERIALIZED VIEW after CREATE, found SEQUENCE";
     check("CREATE SEQUENCE s", found, "SEQUENCE", "");
 }
