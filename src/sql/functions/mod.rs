@@ -64,6 +64,7 @@ mod extreme_nested;
 mod float;
 mod framed;
 mod frequent;
+mod interpolated;
 mod interval_average;
 mod measured;
 mod moments;
@@ -88,6 +89,7 @@ use bounded::{Bounded, Growth};
 use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
 pub use framed::Framed;
+use interpolated::Interpolated;
 use interval_average::IntervalAverage;
 use measured::Measured;
 use moments::ExactStatistic;
@@ -151,6 +153,8 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
         let inner = state.udaf(name)?;
         state.register_udaf(Arc::new(AggregateUDF::from(ExactStatistic::new(inner, statistic))))?;
     }
+    let percentile = state.udaf("percentile_cont")?;
+    state.register_udaf(Arc::new(AggregateUDF::from(Interpolated::new(percentile))))?;
     for name in SORTED {
         let inner = state.udaf(name)?;
         state.register_udaf(Arc::new(AggregateUDF::from(Sorted::by_value(inner))))?;
