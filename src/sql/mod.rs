@@ -27,6 +27,7 @@ mod filter_guard;
 pub mod functions;
 mod group_once;
 mod grouping;
+mod grouping_calls;
 mod grouping_sets;
 pub mod inline;
 mod interval;
