@@ -13,8 +13,9 @@ use crate::sql::total_order::TotalOrder;
 
 impl Skipping<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<LogicalPlan> {
+        // A view keeps no grouping sets that leave out rows: here they are over rows that cannot be.
         if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) {
-            return Err(Error::Internal("grouping sets leave out no rows".into()));
+            return self.over(&LogicalPlan::Aggregate(aggregate.clone()));
         }
         let input = self.plan(&aggregate.input)?;
         let mut inner = aggregate.group_expr.clone();

@@ -264,3 +264,16 @@ fn the_cast_of_a_key_is_no_key() {
     let error = database.query("SELECT at::date, note FROM t GROUP BY at::date").unwrap_err();
     assert!(error.to_string().contains("`t.note` is neither in GROUP BY"), "{error}");
 }
+
+#[test]
+fn grouping_sets_of_no_rows_leave_out_none() {
+    drop(verified(&[
+        "CREATE TABLE t (k DOUBLE, n DOUBLE, u INT, PRIMARY KEY (k))",
+        "CREATE TABLE u (a INT, x BIGINT NOT NULL)",
+        "CREATE MATERIALIZED VIEW w AS SELECT k FROM t WHERE u <> (SELECT count(*) FROM t AS s WHERE t.u = 2)",
+        "CREATE MATERIALIZED VIEW v WITH (on_error = 'skip') AS SELECT u.x, a, count(*) FILTER (WHERE 10 / x > 3) AS c
+         FROM w JOIN u ON x IS NULL JOIN t ON w.k = t.n GROUP BY u.x, ROLLUP (a)",
+        "INSERT INTO t VALUES (1, 1, 1), (2, 1, 2)",
+        "INSERT INTO u VALUES (1, 0), (2, 1)",
+    ]));
+}
