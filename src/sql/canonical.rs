@@ -36,7 +36,7 @@ use windows::{ByColumns, with_columns};
 /// # Errors
 /// When a node cannot be rebuilt, which would be a bug.
 pub fn canonical(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(decorrelate(count_rows(resolve_grouping(plan)?)?)?.transform_up_with_subqueries(rewrite)?.data)
+    Ok(resolve_grouping(decorrelate(count_rows(plan)?)?)?.transform_up_with_subqueries(rewrite)?.data)
 }
 
 /// Gives structs and lists one order, and leaves open what SQL leaves open: for queries that nobody keeps, to which a
@@ -45,7 +45,7 @@ pub fn canonical(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// # Errors
 /// As [`canonical`].
 pub fn comparable(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(decorrelate(count_rows(resolve_grouping(plan)?)?)?.transform_up_with_subqueries(compare_by_fields)?.data)
+    Ok(resolve_grouping(decorrelate(count_rows(plan)?)?)?.transform_up_with_subqueries(compare_by_fields)?.data)
 }
 
 /// Gives sorts columns for their expressions, so that these are evaluated as the rows come: a sort evaluates its own
