@@ -73,6 +73,7 @@ mod patterns;
 mod ranged;
 mod recipe;
 mod series;
+mod shifted;
 mod sorted;
 mod text;
 mod totals;
@@ -81,7 +82,7 @@ use std::sync::Arc;
 
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 use crate::error::Result;
 use crate::operators::moments::Statistic;
@@ -96,6 +97,7 @@ use moments::ExactStatistic;
 pub use nested::{ClearFields, Cleared};
 use ranged::Ranged;
 use series::Series;
+use shifted::Shifted;
 use sorted::Sorted;
 
 /// Functions of numbers with an exact form.
@@ -135,6 +137,8 @@ const BOUNDED: [(&str, Growth); 9] = [
 const SERIES: [&str; 2] = ["generate_series", "range"];
 /// Functions that measure texts, and what there is of it in a byte.
 const MEASURED: [(&str, i32); 3] = [("character_length", 1), ("octet_length", 1), ("bit_length", 8)];
+/// Functions of a row some rows away.
+const SHIFTED: [&str; 2] = ["lag", "lead"];
 /// Functions that take the nearest result where there is none.
 const RANGED: [&str; 1] = ["to_timestamp"];
 
@@ -185,6 +189,10 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     for (name, per_byte) in MEASURED {
         let inner = state.udf(name)?;
         state.register_udf(Arc::new(ScalarUDF::from(Measured::new(inner, per_byte))))?;
+    }
+    for name in SHIFTED {
+        let inner = state.udwf(name)?;
+        state.register_udwf(Arc::new(WindowUDF::from(Shifted::new(inner))))?;
     }
     for name in RANGED {
         let inner = state.udf(name)?;

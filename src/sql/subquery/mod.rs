@@ -282,9 +282,8 @@ impl Rewrite {
         let value = Expr::Column(plan.schema().columns().swap_remove(0));
         let (right, condition) = match self.carried(&plan, input.with_columns(&outer_columns(&plan)?))? {
             None => {
-                // Without a row it is NULL, whatever its column says.
-                let is_told = plan.schema().field(0).is_nullable() || has_a_row(&plan);
-                let single = match is_told && has_one_row(&plan) {
+                // Without a row it is NULL, whatever its column says, or comes to say once constants are folded.
+                let single = match has_a_row(&plan) && has_one_row(&plan) {
                     true => plan,
                     false => OwnNode::plan(Own::Single { keys: 0 }, vec![plan]),
                 };

@@ -2,6 +2,8 @@
 
 use millstream::{Database, Error, Outcome};
 
+use crate::embed_support::text;
+
 /// Runs statements, then VERIFY.
 fn verified(statements: &[&str]) -> Database {
     let database = Database::in_memory().unwrap();
@@ -276,4 +278,45 @@ fn grouping_sets_of_no_rows_leave_out_none() {
         "INSERT INTO t VALUES (1, 1, 1), (2, 1, 2)",
         "INSERT INTO u VALUES (1, 0), (2, 1)",
     ]));
+}
+
+#[test]
+fn lead_passes_over_nulls_alike_in_views_and_in_batch() {
+    for order in ["x", "-k", "k % 2"] {
+        let query = format!(
+            "SELECT k, lead(x, 2) IGNORE NULLS OVER (ORDER BY {order}, k, y) AS a, \
+             lag(x, 2) IGNORE NULLS OVER (ORDER BY {order} DESC, k DESC, y) AS b FROM t"
+        );
+        verified(&[
+            "CREATE STREAM t (k BIGINT, x BOOLEAN, y BOOLEAN)",
+            &format!("CREATE MATERIALIZED VIEW v AS {query}"),
+            "INSERT INTO t VALUES (2, true, false), (2, true, false), (0, false, true), (-9, true, false)",
+            "INSERT INTO t VALUES (NULL, true, true), (2, NULL, false)",
+        ]);
+    }
+}
+
+#[test]
+fn rows_that_lead_looks_ahead_to_are_there_below_a_limit() {
+    let database = verified(&[
+        "CREATE TABLE t (k BIGINT PRIMARY KEY, x BIGINT)",
+        "INSERT INTO t VALUES (1, NULL), (2, NULL), (3, NULL), (4, 40), (5, NULL)",
+    ]);
+    let first = |query: &str| text(&database.query(query).unwrap().batches)[0].clone();
+    let next = "SELECT k, lead(x) IGNORE NULLS OVER (ORDER BY k) AS n FROM t ORDER BY k LIMIT 1";
+    assert_eq!(first(next), "1|40");
+    let back = "SELECT k, lag(x, 1) OVER (ORDER BY k) AS n FROM t ORDER BY k DESC LIMIT 1";
+    assert_eq!(first(back), "5|40");
+}
+
+#[test]
+fn a_subquery_that_comes_to_hold_a_constant_may_have_no_row() {
+    let database = verified(&[
+        "CREATE TABLE t (k BIGINT PRIMARY KEY)",
+        "CREATE MATERIALIZED VIEW n AS SELECT get_field(CAST(named_struct('a', 7) AS STRUCT<a BIGINT>), 'a') AS c FROM t",
+        "CREATE TABLE u (k BIGINT PRIMARY KEY)",
+        "CREATE MATERIALIZED VIEW v AS SELECT k, (SELECT c FROM n LIMIT 1) AS c FROM u",
+        "INSERT INTO u VALUES (1)",
+    ]);
+    assert_eq!(count(&database, "SELECT * FROM v WHERE c IS NULL"), 1);
 }
