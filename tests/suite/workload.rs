@@ -170,7 +170,9 @@ impl Workload {
 /// so that a number of ours that has more of them may differ by one in the last digit that it has.
 fn agree(expected: &str, got: &str) -> bool {
     let close = |expected: &str, got: &str| {
-        let (Some((_, digits)), Some((_, more))) = (expected.split_once('.'), got.split_once('.')) else { return false };
+        let (Some((_, digits)), Some((_, more))) = (expected.split_once('.'), got.split_once('.')) else {
+            return false;
+        };
         if more.len() <= digits.len() {
             return false;
         }

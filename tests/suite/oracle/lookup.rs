@@ -6,7 +6,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use millstream::{Database, Outcome, Prepared, Value};
 
-use super::reference::{Bag, bag, difference};
+use super::bag::{Bag, bag, difference};
 
 /// Keys that are looked up each time.
 const KEYS: usize = 2;

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millstream::Database;
 
+use super::bag::{Bag, bag, difference};
 use super::random::Random;
-use super::reference::{Bag, bag, difference};
 
 /// Histories of each type.
 const HISTORIES: u64 = 6;

@@ -10,6 +10,7 @@
 //! `ORACLE_PRINT=1` prints each script before it is run.
 
 mod aggregates;
+mod bag;
 mod case;
 mod change;
 mod exotic;

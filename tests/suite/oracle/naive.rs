@@ -10,9 +10,10 @@ use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
 
+use super::bag::texts;
 use super::case::Relation;
 use super::change::{Action, Clause, OTHER, Set, TARGET, When};
-use super::reference::{expression, keys, texts};
+use super::reference::{expression, keys};
 
 /// What evaluates expressions.
 pub struct Naive<'a> {

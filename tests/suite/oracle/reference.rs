@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::common::DFSchema;
@@ -23,7 +22,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
 use millstream::sql::bind::{Binder, Names};
 use millstream::sql::canonical::canonical;
 use millstream::sql::context::session_state;
@@ -31,14 +31,15 @@ use millstream::sql::expr::{physical, simplify};
 use millstream::sql::parse::{parse_expression, parse_query};
 use tokio::runtime::Runtime;
 
+use super::bag::{Bag, bag, texts};
 use super::case::Relation;
 use super::change::Change;
 use super::naive::Naive;
 use super::stock::Stock;
 use super::value::{batch, schema};
 
-/// Rows as text, each with how often it is there. Text tells apart what bits tell apart, but for NaNs.
-pub type Bag = BTreeMap<String, i64>;
+/// Rows of a view past which nobody compares it: joins of joins can have any number of them.
+const ROWS_MAX: usize = 100_000;
 
 /// Rows that can be replaced, read when a plan is run.
 #[derive(Debug)]
@@ -226,6 +227,7 @@ impl Reference {
     fn run_view(&self, plan: &LogicalPlan, physical: &Arc<dyn ExecutionPlan>) -> Result<Bag> {
         match self.run(&self.state, physical) {
             Ok(batches) => Ok(bag(&batches)),
+            Err(error) if is_too_large(&error) => Err(error),
             Err(_) => Ok(bag(&self.run_alone(plan)?)),
         }
     }
@@ -248,7 +250,19 @@ impl Reference {
     }
 
     fn run(&self, state: &SessionState, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<RecordBatch>> {
-        self.runtime.block_on(collect(reset_plan_states(plan.clone())?, state.task_ctx()))
+        self.runtime.block_on(async {
+            let mut stream = execute_stream(reset_plan_states(plan.clone())?, state.task_ctx())?;
+            let (mut batches, mut rows) = (Vec::new(), 0);
+            while let Some(batch) = stream.next().await {
+                let batch = batch?;
+                rows += batch.num_rows();
+                if rows > ROWS_MAX {
+                    return Err(DataFusionError::ResourcesExhausted(format!("more than {ROWS_MAX} rows")));
+                }
+                batches.push(batch);
+            }
+            Ok(batches)
+        })
     }
 
     fn query(&self, at: usize, sql: &str) -> Result<RecordBatch> {
@@ -349,6 +363,11 @@ impl Reference {
     }
 }
 
+/// Whether a query fails for its many rows alone.
+pub fn is_too_large(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
 /// What evaluates an expression, as our planner has it.
 pub fn expression(state: &SessionState, expr: &str, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
     let expr = Binder::new(state, &NoNames).expression(parse_expression(expr)?, schema)?;
@@ -360,40 +379,4 @@ pub fn keys(relation: &Relation, rows: &RecordBatch) -> Vec<String> {
     // The two zeros are one key.
     let key = rows.project(&relation.key).unwrap();
     texts(&key).into_iter().map(|text| text.replace("-0.0\u{1f}", "0.0\u{1f}")).collect()
-}
-
-/// Each row as text.
-pub fn texts(batch: &RecordBatch) -> Vec<String> {
-    let options = FormatOptions::new().with_null("∅");
-    let columns: Vec<ArrayFormatter> =
-        batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
-    (0..batch.num_rows())
-        .map(|row| columns.iter().map(|c| format!("{}\u{1f}", c.value(row))).collect::<String>())
-        .collect()
-}
-
-/// Rows as a bag.
-pub fn bag(batches: &[RecordBatch]) -> Bag {
-    let mut bag = Bag::new();
-    for batch in batches {
-        for text in texts(batch) {
-            *bag.entry(text).or_default() += 1;
-        }
-    }
-    bag
-}
-
-/// What differs between two bags, a line each.
-pub fn difference(expected: &Bag, got: &Bag) -> String {
-    let mut lines = String::new();
-    for row in expected.keys().chain(got.keys().filter(|r| !expected.contains_key(*r))) {
-        let (e, g) = (expected.get(row).unwrap_or(&0), got.get(row).unwrap_or(&0));
-        if e != g {
-            lines.push_str(&format!(
-                "  expected {e}, got {g} of ({})\n",
-                row.trim_end_matches('\u{1f}').replace('\u{1f}', ", ")
-            ));
-        }
-    }
-    lines
 }

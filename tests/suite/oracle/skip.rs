@@ -5,7 +5,7 @@
 
 use millstream::{Database, Error, Outcome};
 
-use super::reference::{Bag, bag, difference};
+use super::bag::{Bag, bag, difference};
 use crate::embed_support::text;
 
 /// How a view is called that leaves out the failing rows of another one's query.

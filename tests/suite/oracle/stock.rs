@@ -13,7 +13,7 @@ use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionConfig;
 use tokio::runtime::Runtime;
 
-use super::reference::{Bag, bag};
+use super::bag::{Bag, bag};
 
 /// What SQL leaves open, or what rounds: queries with these are not compared.
 const OPEN: [&str; 31] = [

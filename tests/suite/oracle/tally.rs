@@ -18,6 +18,8 @@ pub struct Tally {
     pub failures: usize,
     /// Views that neither side takes.
     pub refused: usize,
+    /// Comparisons left out, since the view had too many rows.
+    pub too_large: usize,
     /// Comparisons with the batch engine as it comes.
     pub stock: usize,
     /// Views that leave out failing rows.
@@ -34,6 +36,7 @@ impl Tally {
         self.comparisons += other.comparisons;
         self.failures += other.failures;
         self.refused += other.refused;
+        self.too_large += other.too_large;
         self.stock += other.stock;
         self.skipping += other.skipping;
         self.listed += other.listed;
@@ -42,14 +45,15 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { views, recomputed, refused, comparisons, failures, stock, skipping, listed, operators } = self;
+        let Tally { views, recomputed, refused, comparisons, failures, too_large, .. } = self;
+        let Tally { stock, skipping, listed, operators, .. } = self;
         write!(
             f,
             "{views} views made ({recomputed} with Recompute), {refused} refused by both; {comparisons} comparisons "
         )?;
         write!(
             f,
-            "({failures} of failures), {stock} with the batch engine as it comes; {skipping} views left out rows, "
+            "({failures} of failures, {too_large} too large left out), {stock} with the batch engine as it comes; {skipping} views left out rows, "
         )?;
         write!(f, "{listed} failures listed; views with {operators:?}")
     }

@@ -6,8 +6,8 @@
 
 use millstream::Database;
 
+use super::bag::{bag, difference};
 use super::random::Random;
-use super::reference::{bag, difference};
 
 const CASES: u64 = 40;
 
