@@ -129,7 +129,7 @@ fn meant(key: &Expr, list: &[SelectItem]) -> Expr {
 }
 
 fn is_cast(expr: &Expr) -> bool {
-    matches!(expr, Expr::Cast { .. } | Expr::AtTimeZone { .. })
+    matches!(expr, Expr::Cast { .. })
 }
 
 /// Whether two expressions are one cast, however it is spelled.
@@ -155,7 +155,7 @@ fn column(expr: &Expr) -> Option<&Ident> {
 /// What is cast, through all casts.
 fn base(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Cast { expr, .. } | Expr::Nested(expr) | Expr::AtTimeZone { timestamp: expr, .. } => base(expr),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => base(expr),
         other => other,
     }
 }

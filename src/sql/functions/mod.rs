@@ -77,6 +77,7 @@ mod shifted;
 mod sorted;
 mod text;
 mod totals;
+mod zones;
 
 use std::sync::Arc;
 
@@ -179,7 +180,7 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
         let inner = state.udf(name)?;
         state.register_udf(Arc::new(ScalarUDF::from(Bounded::new(inner, growth))))?;
     }
-    for function in [text::all(), patterns::all(), calendar::all(), vec![frequent::function()]].concat() {
+    for function in [text::all(), patterns::all(), calendar::all(), zones::all(), vec![frequent::function()]].concat() {
         state.register_udf(Arc::new(function))?;
     }
     for name in SERIES {

@@ -189,6 +189,7 @@ pub(super) fn rewritten(name: &str, list: &mut FunctionArgumentList) -> Result<O
             let whole = Expr::Nested(Box::new(binary(left, BinaryOperator::Minus, rest)));
             Some(Expr::Nested(Box::new(binary(whole, BinaryOperator::Divide, right))))
         }
+        ("timezone", [zone, moment]) if is_text(moment) => Some(at_time_zone(zone.clone(), moment.clone())?),
         ("date_part", [part, from]) => literal(part, name).ok().and_then(|part| seconds(part, from)),
         ("substring" | "substr", [text, pattern]) if literal(pattern, name).is_ok() => {
             Some(first_group(text.clone(), pattern.clone()))
@@ -257,6 +258,18 @@ fn place(name: &str) -> Option<usize> {
 
 fn timestamp(expr: Expr) -> Expr {
     cast(expr, DataType::Timestamp(None, TimezoneInfo::None))
+}
+
+/// `moment AT TIME ZONE zone`; a text stands for a moment.
+///
+/// # Errors
+/// As [`super::rewrite`].
+pub(super) fn at_time_zone(zone: Expr, mut moment: Expr) -> Result<Expr> {
+    if is_text(&moment) {
+        moment = cast(moment, DataType::Timestamp(None, TimezoneInfo::Tz));
+        rewrite_expr(&mut moment)?;
+    }
+    Ok(call("timezone", vec![zone, moment]))
 }
 
 /// `CAST(expr AS data_type)`.

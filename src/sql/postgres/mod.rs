@@ -5,7 +5,7 @@
 //! a LIKE '5!%' ESCAPE '!'  a LIKE '5\%'              '\x00ff'::bytea     X'00ff'
 //! to_char(t, 'YYYY-MM')    to_char(t, '%Y-%m')       '{1,2}'::int[]      ARRAY['1', '2']::int[]
 //! FETCH FIRST 3 ROWS ONLY  LIMIT 3                   ceiling(x)          ceil(x)
-//! (part).a                 part['a']
+//! (part).a                 part['a']                t AT TIME ZONE 'UTC'  timezone('UTC', t)
 //! ARRAY(SELECT ...)        (SELECT array_agg(...))   (a, b) IN (SELECT)  EXISTS (SELECT)
 //! (SELECT max(a))          max(a)                    (a, b) = (c, d)     a = c AND b = d
 //! ```
@@ -157,6 +157,9 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
             if let Some(other) = operators::prefix(*op, operand) {
                 *expr = other;
             }
+        }
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            *expr = calls::at_time_zone(time_zone.as_ref().clone(), timestamp.as_ref().clone())?;
         }
         Expr::Collate { expr: value, collation } => *expr = operators::collated(value, collation)?,
         Expr::Extract { field, expr: from, .. } => {
