@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast;
 use super::base_types::with_base_types;
 use super::beside::beside_tables;
 use super::bounds::bounded;
+use super::casts_apart::tell_casts_apart;
 use super::columns::{name_columns, tell_apart};
 use super::comparison::{compared, compared_expr};
 use super::group_once::group_once;
@@ -24,6 +25,7 @@ use super::grouping::group_by_sets;
 use super::grouping_sets::write_out_sets;
 use super::inline::{SqlFunction, inline};
 use super::json::readable;
+use super::kinds::{expr_of_one_kind, of_one_kind};
 use super::merged::write_out_merged;
 use super::named_windows::write_out_windows;
 use super::own_names::call_by_own_names;
@@ -136,6 +138,7 @@ impl<'a> Binder<'a> {
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;
         group_once(&mut statement);
+        tell_casts_apart(&mut statement);
         group_by_sets(&mut statement);
         refuse_limits(&statement)?;
         call_by_own_names(&mut statement, self.state);
@@ -162,7 +165,7 @@ impl<'a> Binder<'a> {
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context);
         let plan = bounded(plan.map_err(|error| self.with_near_function(error.into()))?)?;
-        let plan = compared(plan)?;
+        let plan = compared(of_one_kind(plan)?)?;
         match parameters {
             Some(parameters) => parameters.give(plan),
             None => refuse_parameters(&plan).map(|()| plan),
@@ -194,7 +197,7 @@ impl<'a> Binder<'a> {
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.fields());
         let expr = planner.sql_to_expr(expression, schema, &mut context);
         let expr = expr.map_err(|error| self.with_near_function(error.into()))?;
-        let expr = compared_expr(expr, schema)?.data;
+        let expr = compared_expr(expr_of_one_kind(expr, schema)?, schema)?.data;
         with_values(expr, parameters.values.as_deref().unwrap_or_default())
     }
 }
