@@ -6,18 +6,23 @@
 //!
 //! - dates and times also as `2001/01/31 18:20`, and without seconds;
 //! - whole numbers also as `12.0` and `1e3`;
+//! - intervals as in SQL, where `100` is seconds;
 //! - bytes as hexadecimal digits, perhaps after `\x`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, IntervalMonthDayNanoArray, RecordBatch, RecordBatchOptions,
+    StringArray,
+};
 use arrow::compute::{self, CastOptions, can_cast_types};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, TimeUnit};
 
 use super::Target;
 use crate::error::{Error, Result};
+use crate::sql::interval_text::{Range, read as read_interval};
 
 /// What a message quotes of the input is cut to this many characters.
 const CHARS_SHOWN: usize = 120;
@@ -116,6 +121,7 @@ pub(super) fn convert(raw: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 fn text_to(text: &StringArray, to: &DataType) -> Result<ArrayRef> {
     match to {
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => cast(&tidy_times(text), to),
+        DataType::Interval(_) => cast(&intervals(text), to),
         to if is_bytes(to) => cast(&hexadecimal(text), to),
         to if to.is_integer() => whole_numbers(text, to),
         to if to.is_floating() => floats(text, to),
@@ -125,6 +131,10 @@ fn text_to(text: &StringArray, to: &DataType) -> Result<ArrayRef> {
 
 fn cast(column: &dyn Array, to: &DataType) -> Result<ArrayRef> {
     Ok(compute::cast_with_options(column, to, &CastOptions { safe: true, ..CastOptions::default() })?)
+}
+
+fn intervals(text: &StringArray) -> IntervalMonthDayNanoArray {
+    text.iter().map(|text| read_interval(text?, Range::default())).collect()
 }
 
 fn whole_numbers(text: &StringArray, to: &DataType) -> Result<ArrayRef> {
@@ -333,7 +343,10 @@ mod tests {
             ["c0ffee", "00", "column `c`: 'abc' is not hexadecimal BYTEA"]
         );
         let interval = DataType::Interval(IntervalUnit::MonthDayNano);
-        assert_eq!(read(interval, &["1 day 2 hours", "x"]), ["1 days 2 hours", "column `c`: 'x' is not an INTERVAL"]);
+        assert_eq!(
+            read(interval, &["1 day 2 hours", "100", "x"]),
+            ["1 days 2 hours", "1 mins 40.000000000 secs", "column `c`: 'x' is not an INTERVAL"]
+        );
         assert_eq!(
             read(DataType::Float64, &["1e-3", "NaN", "1,5"]),
             ["0.001", "NaN", "column `c`: '1,5' is not a DOUBLE"]

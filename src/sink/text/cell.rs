@@ -5,21 +5,22 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, IntervalMonthDayNanoArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{FieldRef, Float32Type, Float64Type};
+use arrow::datatypes::{FieldRef, Float32Type, Float64Type, IntervalMonthDayNanoType};
 use arrow::error::ArrowError;
 use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::Result;
+use crate::sql::interval_text::shown;
 
 const TIMESTAMP: &str = "%Y-%m-%d %H:%M:%S%.f";
 const TIMESTAMP_ZONED: &str = "%Y-%m-%d %H:%M:%S%.f%:z";
 
-static JSON: LazyLock<EncoderOptions> = LazyLock::new(|| PLAIN_JSON.clone().with_encoder_factory(Arc::new(Floats)));
+static JSON: LazyLock<EncoderOptions> = LazyLock::new(|| PLAIN_JSON.clone().with_encoder_factory(Arc::new(Ours)));
 
-/// The same without the floats that are no numbers to JSON.
+/// The same without intervals, and without the floats that are no numbers to JSON.
 static PLAIN_JSON: LazyLock<EncoderOptions> = LazyLock::new(|| {
     EncoderOptions::default()
         .with_explicit_nulls(true)
@@ -37,6 +38,7 @@ pub struct Cells<'a> {
 
 enum Values<'a> {
     Plain(ArrayFormatter<'a>),
+    Intervals(&'a IntervalMonthDayNanoArray),
     Nested(NullableEncoder<'a>),
 }
 
@@ -53,6 +55,9 @@ impl<'a> Cells<'a> {
         {
             return Ok(Cells { nulls, values: Values::Nested(encoder) });
         }
+        if let Some(intervals) = array.as_primitive_opt::<IntervalMonthDayNanoType>() {
+            return Ok(Cells { nulls, values: Values::Intervals(intervals) });
+        }
         let options = FormatOptions::new()
             .with_display_error(true)
             .with_datetime_format(Some(TIMESTAMP))
@@ -68,6 +73,7 @@ impl<'a> Cells<'a> {
         }
         Some(match &mut self.values {
             Values::Plain(formatter) => formatter.value(row).to_string(),
+            Values::Intervals(intervals) => shown(intervals.value(row)),
             Values::Nested(encoder) => {
                 let mut text = Vec::new();
                 encoder.encode(row, &mut text);
@@ -85,17 +91,21 @@ pub(super) fn json<'a>(field: &'a FieldRef, array: &'a dyn Array) -> Result<Null
     Ok(make_encoder(field, array, &JSON)?)
 }
 
-/// Encodes floats as Arrow does, but for those that are no numbers to JSON, which are texts.
+/// Encodes floats as Arrow does, but for those that are no numbers to JSON, which are texts; and intervals as they are
+/// shown.
 #[derive(Debug)]
-struct Floats;
+struct Ours;
 
-impl EncoderFactory for Floats {
+impl EncoderFactory for Ours {
     fn make_default_encoder<'a>(
         &self,
         field: &'a FieldRef,
         array: &'a dyn Array,
         _: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
+        if let Some(intervals) = array.as_primitive_opt::<IntervalMonthDayNanoType>() {
+            return Ok(Some(NullableEncoder::new(Box::new(IntervalEncoder(intervals)), array.logical_nulls())));
+        }
         let value: Box<dyn Fn(usize) -> f64 + 'a> = if let Some(floats) = array.as_primitive_opt::<Float64Type>() {
             Box::new(|row| floats.value(row))
         } else if let Some(floats) = array.as_primitive_opt::<Float32Type>() {
@@ -105,6 +115,16 @@ impl EncoderFactory for Floats {
         };
         let encoder = FloatEncoder { value, finite: make_encoder(field, array, &PLAIN_JSON)? };
         Ok(Some(NullableEncoder::new(Box::new(encoder), array.logical_nulls())))
+    }
+}
+
+struct IntervalEncoder<'a>(&'a IntervalMonthDayNanoArray);
+
+impl Encoder for IntervalEncoder<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(shown(self.0.value(row)).as_bytes());
+        out.push(b'"');
     }
 }
 

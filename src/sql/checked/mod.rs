@@ -7,6 +7,8 @@
 //! - a       integers            negate(a)               its own wraps around
 //! x::INT    of a fraction       round_to_int32(x)       its own cuts the fraction off
 //! x::INTERVAL  of a text        read_interval(x)        its own takes 10 for ten months
+//! date_part('epoch', x)         epoch_of_interval(x)    its own has years of 360 days
+//! x::TEXT   of an interval      show_interval(x)        its own has other words
 //! ```
 //!
 //! The functions on the right stand in the plans of views and of batch queries from the moment that types are known.
@@ -17,6 +19,7 @@ mod arithmetic;
 mod chain;
 mod decimals;
 mod defaults;
+mod parts;
 mod rounding;
 
 use std::sync::Arc;
@@ -35,6 +38,7 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use arithmetic::{Arithmetic, Operation};
 use chain::{chained, is_link};
+use parts::part_of_interval;
 use rounding::RoundedCast;
 pub use rounding::{cast_rounds, rounded};
 
@@ -91,9 +95,11 @@ fn called(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     Some(RoundedCast::new(field.data_type().clone(), tries).into())
                 }
                 Ok(from) if interval_text::is_read(&from, field.data_type()) => Some(interval_text::reader(tries)),
+                Ok(from) if interval_text::is_shown(&from, field.data_type()) => Some(interval_text::writer()),
                 _ => None,
             }
         }
+        Expr::ScalarFunction(call) => part_of_interval(call, schema)?.map(ScalarUDF::from),
         Expr::WindowFunction(call) => {
             defaults::refuse_cut(call, schema)?;
             None
@@ -104,6 +110,8 @@ fn called(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let arg = match expr {
         Expr::Negative(inner) => *inner,
         Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => *expr,
+        // The part that it is of an interval is in the function.
+        Expr::ScalarFunction(ScalarFunction { mut args, .. }) => args.swap_remove(1),
         other => other,
     };
     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args: vec![arg] })))

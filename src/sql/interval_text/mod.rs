@@ -1,4 +1,4 @@
-//! Texts that are intervals, as Postgres reads them.
+//! Texts that are intervals, as Postgres reads and shows them.
 //!
 //! ```text
 //! 1 year 2 months 3 days 04:05:06     P1Y2M3DT4H5M6S          1-2        years and months
@@ -12,11 +12,13 @@
 
 mod function;
 mod iso;
+mod shown;
 mod words;
 
 use arrow::datatypes::IntervalMonthDayNano;
 
-pub use self::function::{canonical, is_read, reader};
+pub use self::function::{canonical, is_read, is_shown, reader, writer};
+pub use self::shown::shown;
 use self::words::{Word, words};
 
 const NANOSECONDS: i128 = 1_000_000_000;

@@ -72,6 +72,24 @@ fn fields_say_what_is_kept() {
 }
 
 #[test]
+fn intervals_are_shown_as_in_postgres() {
+    for (months, days, nanoseconds, expected) in [
+        (0, 0, 0, "00:00:00"),
+        (1, 1, 0, "1 mon 1 day"),
+        (14, 3, 14_706_000_000_000, "1 year 2 mons 3 days 04:05:06"),
+        (-14, 3, -14_706_000_000_000, "-1 years -2 mons +3 days -04:05:06"),
+        (0, -1, 3_600_000_000_000, "-1 days +01:00:00"),
+        (24, 0, 1_500_000_000, "2 years 00:00:01.5"),
+        (0, 0, 360_000_000_000_001, "100:00:00.000000001"),
+        (0, 0, -1, "-00:00:00.000000001"),
+    ] {
+        let interval = IntervalMonthDayNano::new(months, days, nanoseconds);
+        assert_eq!(shown(interval), expected);
+        assert_eq!(read(expected, Range::default()), Some(interval), "{expected}");
+    }
+}
+
+#[test]
 fn what_is_written_reads_the_same_here_and_there() {
     for text in ["1 year -2 days 3.000000001 s", "-0.000000009 s", "1 mon -1:00", "2562047 hours"] {
         let interval = read(text, Range::default()).expect(text);
