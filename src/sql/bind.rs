@@ -25,7 +25,7 @@ use super::grouping::group_by_sets;
 use super::grouping_sets::write_out_sets;
 use super::inline::{SqlFunction, inline};
 use super::json::readable;
-use super::kinds::{expr_of_one_kind, of_one_kind};
+use super::kinds::{expr_of_one_kind, of_one_kind, rounds_of_one_kind};
 use super::merged::write_out_merged;
 use super::named_windows::write_out_windows;
 use super::own_names::call_by_own_names;
@@ -149,6 +149,7 @@ impl<'a> Binder<'a> {
             let plan = |query| self.plan_as_written(ast::Statement::Query(Box::new(query)));
             // What cannot be planned alone names a table of a WITH further out.
             if let (Ok(base), Ok(step)) = (plan(terms.base), plan(terms.step)) {
+                rounds_of_one_kind(&terms.name, &base, &step)?;
                 refuse_cuts(&terms.name, base, step, self.state.config_options())?;
             }
         }

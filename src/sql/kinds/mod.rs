@@ -23,6 +23,8 @@ use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
 
+pub use sets::rounds_of_one_kind;
+
 use crate::error::{Error, Result, sql_types};
 
 /// The plan with literals of the types that stand beside them.

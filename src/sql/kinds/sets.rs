@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{JoinType, NullEquality, ScalarValue};
-use datafusion::logical_expr::{Distinct, Expr, Join, LogicalPlan, Projection, RecursiveQuery, Union, cast};
+use datafusion::logical_expr::{Distinct, Expr, Join, LogicalPlan, Projection, Union, cast};
 
 use super::{common, is_untyped, own_type, readable, refused, strangers};
 use crate::error::Result;
@@ -20,10 +20,6 @@ pub(super) fn matched(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         LogicalPlan::Join(join) => {
             refuse_keys(&join)?;
             Ok(Transformed::no(LogicalPlan::Join(join)))
-        }
-        LogicalPlan::RecursiveQuery(query) => {
-            refuse_rounds(&query)?;
-            Ok(Transformed::no(LogicalPlan::RecursiveQuery(query)))
         }
         other => Ok(Transformed::no(other)),
     }
@@ -125,12 +121,14 @@ fn refuse_keys(join: &Join) -> Result<()> {
     Ok(())
 }
 
-/// The rows that a recursive query begins with, and those that come to them.
-fn refuse_rounds(query: &RecursiveQuery) -> Result<()> {
-    let (first, further) = (&query.static_term, &query.recursive_term);
-    for (column, field) in first.schema().fields().iter().enumerate() {
-        if let Some(types) = strangers(&[Some(field.data_type().clone()), type_of(further, column)]) {
-            return Err(refused(&format!("column `{}` of the recursive `{}`", field.name(), query.name), &types));
+/// Looks at the rows that a recursive query begins with, and at those that come to them.
+///
+/// # Errors
+/// When columns of two kinds meet.
+pub fn rounds_of_one_kind(name: &str, base: &LogicalPlan, step: &LogicalPlan) -> Result<()> {
+    for (column, field) in base.schema().fields().iter().enumerate() {
+        if let Some(types) = strangers(&[Some(field.data_type().clone()), type_of(step, column)]) {
+            return Err(refused(&format!("column {} of the recursive `{name}`", column + 1), &types));
         }
     }
     Ok(())
