@@ -140,6 +140,8 @@ pub enum Ddl {
     Create(Box<Object>),
     /// Removes objects.
     Drop(Vec<u32>),
+    /// Says that the rows with which a table begins are the next commit: without it, there is no such table.
+    Fill(u32),
     /// Puts an object in the place of itself: with another name, other names of columns, more columns, or comments.
     Alter(Box<Object>),
     /// Makes an index of an object.
@@ -251,6 +253,7 @@ impl Catalog {
                 let replaced = self.objects.insert(object.id, Arc::new(object.as_ref().clone()));
                 self.expanded_depth -= replaced.map_or(0, |object| expanded(&object));
             }
+            Ddl::Fill(_) => {}
             Ddl::Alter(object) => self.alter(object),
             Ddl::CreateFunction(function) => {
                 self.functions.insert(function.name.clone(), Arc::new(function.as_ref().clone()));

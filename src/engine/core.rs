@@ -149,6 +149,7 @@ impl Core {
                 }
                 reply.send(defined);
             }
+            Request::CreateFilled { define, rows, reply } => reply.send(self.create_filled(define, rows)),
             Request::Snapshot(objects, reply) => reply.send(self.snapshot(&objects)),
             Request::Find(wanted, reply) => reply.send(self.find(&wanted)),
             Request::Key(object, reply) => reply.send(Ok(self.key(object))),

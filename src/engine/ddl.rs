@@ -114,7 +114,7 @@ fn relation(
         .with_hint("CREATE TABLE keeps one row for each key"));
     }
     let sql = match found {
-        Some(schema) => with_columns(create, kind, &schema),
+        Some(schema) => with_columns(&create.name, kind, &schema, &create.options),
         None => sql.trim().trim_end_matches(';').trim_end().to_string(),
     };
     let Parts { key, defaults: texts, checks, .. } = parts;
@@ -145,20 +145,14 @@ fn relation(
     Ok(object)
 }
 
-/// The statement with the columns that were found in the source.
-fn with_columns(create: &CreateRelation, kind: Kind, schema: &Schema) -> String {
+/// The statement with the columns that were found in the source, or given by a query.
+pub(super) fn with_columns(name: &str, kind: Kind, schema: &Schema, options: &BTreeMap<String, String>) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let columns: Vec<String> =
         schema.fields().iter().map(|f| format!("{} {}", quoted(f.name()), show::type_name(f.data_type()))).collect();
-    let options: Vec<String> =
-        create.options.iter().map(|(k, v)| format!("'{k}' = '{}'", v.replace('\'', "''"))).collect();
-    format!(
-        "CREATE {} {} ({}) WITH ({})",
-        kind.name().to_uppercase(),
-        quoted(&create.name),
-        columns.join(", "),
-        options.join(", ")
-    )
+    let options: Vec<String> = options.iter().map(|(k, v)| format!("'{k}' = '{}'", v.replace('\'', "''"))).collect();
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    format!("CREATE {} {} ({}){with}", kind.name().to_uppercase(), quoted(name), columns.join(", "))
 }
 
 /// A source's path is meant from where the program stands when the statement is run, and still when it is resumed.

@@ -74,7 +74,7 @@ impl Core {
                 Ddl::Create(object) => self.create(&object, &mut built)?,
                 Ddl::Alter(object) => self.alter(&object, before.get(object.id))?,
                 // Its rows have been indexed; those of an object that was made just now are when they are first read.
-                Ddl::CreateIndex(_) => {}
+                Ddl::CreateIndex(_) | Ddl::Fill(_) => {}
                 Ddl::DropIndex(names) => self.let_go_of_indexes(&before, &names),
                 Ddl::CreateFunction(_) | Ddl::DropFunction(_) => {}
             }

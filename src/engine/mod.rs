@@ -15,6 +15,7 @@ mod core;
 pub mod database;
 mod ddl;
 mod ddl_alter;
+mod ddl_filled;
 mod ddl_view;
 mod define;
 mod dml;

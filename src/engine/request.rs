@@ -124,6 +124,15 @@ pub enum Request {
         /// Gets the offset.
         reply: Reply<u64>,
     },
+    /// A table and the rows with which it begins.
+    CreateFilled {
+        /// The table.
+        define: Define,
+        /// The rows.
+        rows: RecordBatch,
+        /// Gets the offset.
+        reply: Reply<u64>,
+    },
     /// The state, with the rows of these objects.
     Snapshot(Vec<u32>, Reply<Arc<Snapshot>>),
     /// Rows by their keys, all at one offset.

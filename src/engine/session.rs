@@ -25,10 +25,10 @@ use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
-use super::{ddl, ddl_alter, ddl_view, functions, index, show, verify};
+use super::{ddl, ddl_alter, ddl_filled, ddl_view, functions, index, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
-use crate::sql::canonical::{comparable, sorted_by_columns};
+use crate::sql::canonical::{canonical, comparable, sorted_by_columns};
 use crate::sql::context::at_time;
 use crate::sql::depth::{with_room, with_stack};
 use crate::sql::locate::locate;
@@ -141,6 +141,7 @@ impl Session {
         };
         let reads = match statement {
             Statement::Query(query) => of_query(query)?,
+            Statement::CreateTableAs(create) => of_query(&create.query)?,
             Statement::Execute(execute) => match self.template(&execute.name)?.body() {
                 Body::Query(query) => of_query(query)?,
                 Body::Change(_) => Vec::new(),
@@ -173,6 +174,11 @@ impl Session {
             Statement::CreateRelation(create) => {
                 self.outside_transaction("CREATE")?;
                 ddl::create_relation(&database, &create, sql)
+            }
+            Statement::CreateTableAs(create) => {
+                self.outside_transaction("CREATE")?;
+                let rows = self.rows_to_keep(&create.query)?;
+                ddl_filled::create(&database, &create, rows)
             }
             Statement::CreateView(create) => {
                 self.outside_transaction("CREATE")?;
@@ -260,6 +266,13 @@ impl Session {
         let reads = self.reads(query)?;
         let (_, shown) = reads.plan(query, Batching::Whole)?;
         self.runner().settle(|batching| Ok(reads.plan(query, batching)?.0))?.renamed(&shown)
+    }
+
+    /// The rows of a query that are kept: what SQL leaves open is decided by value, as in a view.
+    fn rows_to_keep(&mut self, query: &ast::Query) -> Result<Rows> {
+        let reads = self.reads(query)?;
+        let (_, shown) = reads.plan(query, Batching::Whole)?;
+        self.runner().settle(|batching| Ok(canonical(reads.plan(query, batching)?.0)?))?.renamed(&shown)
     }
 
     /// What a query reads, at one moment.
@@ -359,6 +372,7 @@ fn reads_rows(statement: &Statement) -> bool {
     match statement {
         Statement::Query(_)
         | Statement::Change(_)
+        | Statement::CreateTableAs(_)
         | Statement::Execute(_)
         | Statement::Copy(_)
         | Statement::Subscribe(_)

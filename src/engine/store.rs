@@ -13,7 +13,7 @@ use super::system::rejects_object;
 use crate::archive::{self, Archive, Dataset};
 use crate::delta::added::Added;
 use crate::error::{Error, Result};
-use crate::log::{Log, LogOptions, Record, Segment};
+use crate::log::{Log, LogOptions, Record, Segment, Statement};
 
 /// The folder of a database's log.
 const LOG_FOLDER: &str = "log";
@@ -63,6 +63,8 @@ pub struct Opened {
     pub offset: u64,
     /// Its time.
     pub time: i64,
+    /// The table that the last commit made, if its rows were to come next.
+    unfilled: Option<u32>,
 }
 
 impl Store {
@@ -80,7 +82,7 @@ impl Store {
             read_only: false,
             memory_bytes: 0,
         };
-        Opened { store, catalog: Catalog::default(), offset: 0, time: 0 }
+        Opened { store, catalog: Catalog::default(), offset: 0, time: 0, unfilled: None }
     }
 
     /// Opens the store in a folder, making it if need be.
@@ -124,12 +126,16 @@ impl Store {
             memory_bytes: 0,
         };
         let time = manifest.last_time.unwrap_or(0);
-        let mut opened = Opened { store, catalog: Catalog::default(), offset: manifest.sealed_to, time };
+        let (catalog, offset) = (Catalog::default(), manifest.sealed_to);
+        let mut opened = Opened { store, catalog, offset, time, unfilled: None };
         opened.store.datasets.learn(&rejects_object());
         for statement in &manifest.statements {
             opened.apply(&statement.text)?;
+            // Whether its rows are in the archive is told by what came last there.
+            opened.unfilled.take_if(|_| statement.offset < manifest.sealed_to);
         }
         opened.read_log(manifest.sealed_to)?;
+        opened.drop_unfilled()?;
         Ok(opened)
     }
 
@@ -223,7 +229,7 @@ impl Store {
             match entry {
                 Ddl::Create(object) | Ddl::Alter(object) => self.datasets.learn(object),
                 Ddl::Drop(ids) => self.datasets.forget(ids),
-                Ddl::CreateIndex(_) | Ddl::DropIndex(_) => {}
+                Ddl::Fill(_) | Ddl::CreateIndex(_) | Ddl::DropIndex(_) => {}
                 Ddl::CreateFunction(_) | Ddl::DropFunction(_) => {}
             }
         }
@@ -312,6 +318,10 @@ impl Opened {
     fn apply(&mut self, text: &str) -> Result<()> {
         let entries = Ddl::decode(text)?;
         self.store.learn(&entries);
+        self.unfilled = entries.iter().find_map(|entry| match entry {
+            Ddl::Fill(table) => Some(*table),
+            _ => None,
+        });
         entries.iter().try_for_each(|entry| self.catalog.apply(entry))
     }
 
@@ -323,12 +333,25 @@ impl Opened {
                 match record {
                     Record::Statement(statement) => self.apply(&statement.text)?,
                     Record::Rows(group) => {
+                        self.unfilled = None;
                         self.store.marks.extend(group.marks.into_iter().map(|m| (m.object, m.value)));
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// A crash came between a table and the rows with which it begins: it has never been there.
+    fn drop_unfilled(&mut self) -> Result<()> {
+        let Some(table) = self.unfilled.take() else { return Ok(()) };
+        let text = Ddl::encode(&[Ddl::Drop(vec![table])])?;
+        self.apply(&text)?;
+        if self.store.read_only {
+            return Ok(());
+        }
+        self.offset += 1;
+        self.store.append(Record::Statement(Statement { offset: self.offset, time: self.time, text }))
     }
 }
 

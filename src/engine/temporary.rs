@@ -20,7 +20,7 @@ use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::core::{Core, ask};
 use super::database::Database;
 use super::query::Cancel;
-use super::request::Request;
+use super::request::{Define, Request};
 use super::snapshot::Snapshot;
 use crate::circuit::Outputs;
 use crate::delta::Delta;
@@ -150,6 +150,7 @@ impl Ddl {
         let lasting = match self {
             Ddl::Create(object) | Ddl::Alter(object) => !is_temporary(object.id),
             Ddl::CreateIndex(index) => !is_temporary(index.object),
+            Ddl::Fill(id) => !is_temporary(*id),
             Ddl::DropIndex(_) | Ddl::CreateFunction(_) | Ddl::DropFunction(_) => true,
             Ddl::Drop(ids) => {
                 let ids: Vec<u32> = ids.iter().copied().filter(|id| !is_temporary(*id)).collect();
@@ -200,12 +201,20 @@ impl Database {
         cancel: &Cancel,
         define: impl FnOnce(&Arc<Catalog>) -> Result<Vec<Ddl>> + Send + 'static,
     ) -> Result<u64> {
-        let (viewer, cancel) = (self.viewer().cloned(), cancel.clone());
-        let define = Box::new(move |catalog: &Arc<Catalog>| match viewer {
+        let (define, cancel) = (self.seeing(define), cancel.clone());
+        ask(&self.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()
+    }
+
+    /// What changes the catalog as the session of this handle sees it.
+    pub(super) fn seeing(
+        &self,
+        define: impl FnOnce(&Arc<Catalog>) -> Result<Vec<Ddl>> + Send + 'static,
+    ) -> Define {
+        let viewer = self.viewer().cloned();
+        Box::new(move |catalog: &Arc<Catalog>| match viewer {
             Some(viewer) => define(&viewer.see(catalog)),
             None => define(catalog),
-        });
-        ask(&self.inner().engine, |reply| Request::Define { define, cancel, reply }).wait()
+        })
     }
 
     /// Drops what the session of this handle has made for itself.

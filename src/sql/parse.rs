@@ -7,6 +7,7 @@
 mod alter;
 mod change;
 mod create;
+mod create_as;
 mod function;
 mod prepare;
 mod setting;

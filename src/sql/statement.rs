@@ -10,6 +10,8 @@ use datafusion::sql::sqlparser::ast;
 pub enum Statement {
     /// `CREATE STREAM` or `CREATE TABLE`.
     CreateRelation(CreateRelation),
+    /// `CREATE TABLE ... AS`.
+    CreateTableAs(Box<CreateTableAs>),
     /// `CREATE [MATERIALIZED] VIEW`.
     CreateView(CreateView),
     /// `DROP STREAM | TABLE | VIEW | MATERIALIZED VIEW`.
@@ -80,6 +82,23 @@ pub struct CreateRelation {
     pub constraints: Vec<ast::TableConstraint>,
     /// `WITH (key = value, ...)`; keys in lower case.
     pub options: BTreeMap<String, String>,
+}
+
+/// `CREATE TABLE name [(columns)] AS query`, as written.
+#[derive(Debug, Clone)]
+pub struct CreateTableAs {
+    /// Whether it lives as long as its session.
+    pub temporary: bool,
+    /// Normalised name.
+    pub name: String,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// Names for the first columns, where given.
+    pub columns: Vec<String>,
+    /// What its rows are.
+    pub query: Box<ast::Query>,
+    /// Whether it begins with the rows, rather than empty.
+    pub with_data: bool,
 }
 
 /// `CREATE [OR REPLACE] [MATERIALIZED] VIEW`, as written.

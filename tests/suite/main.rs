@@ -19,6 +19,7 @@ mod embed_prepared;
 mod embed_readers;
 mod embed_statements;
 mod embed_support;
+mod embed_table_as;
 mod embed_temporary;
 mod embed_threads;
 mod memory;

@@ -29,7 +29,7 @@ impl StatementParser<'_> {
             }
             ("STREAM" | "TABLE", false) => {
                 self.words(1);
-                self.create_relation(kind == "STREAM", temporary).map(Statement::CreateRelation)
+                self.create_relation(kind == "STREAM", temporary)
             }
             ("STREAM" | "TABLE", true) => Err(Error::unsupported(format!(
                 "CREATE OR REPLACE {kind}: its events are facts in the log; drop it first"
@@ -75,7 +75,7 @@ impl StatementParser<'_> {
     }
 
     /// `ON COMMIT PRESERVE ROWS` is what a temporary table does.
-    fn on_commit(&mut self, temporary: bool) -> Result<()> {
+    pub(super) fn on_commit(&mut self, temporary: bool) -> Result<()> {
         let place = self.place();
         if !self.parser.parser.parse_keywords(&[Keyword::ON, Keyword::COMMIT]) {
             return Ok(());
@@ -94,14 +94,12 @@ impl StatementParser<'_> {
         }
     }
 
-    fn create_relation(&mut self, is_stream: bool, temporary: bool) -> Result<CreateRelation> {
+    fn create_relation(&mut self, is_stream: bool, temporary: bool) -> Result<Statement> {
         let if_not_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
         let name = self.name()?;
-        if self.peek_word(0) == "AS" {
-            let error = Error::unsupported("CREATE TABLE ... AS").with_place(Some(self.place()));
-            return Err(error.with_hint(
-                "CREATE TABLE with its columns, then INSERT INTO ... SELECT; CREATE MATERIALIZED VIEW keeps a query's rows",
-            ));
+        if let Some(columns) = self.columns_of_query()? {
+            let create = (temporary, name, if_not_exists, columns);
+            return self.table_as(is_stream, create).map(|create| Statement::CreateTableAs(Box::new(create)));
         }
         let mut constraints = Vec::new();
         let columns = if self.parser.parser.consume_token(&Token::LParen) {
@@ -126,7 +124,8 @@ impl StatementParser<'_> {
         };
         let options = self.options()?;
         self.on_commit(temporary)?;
-        Ok(CreateRelation { is_stream, temporary, name, if_not_exists, columns, constraints, options })
+        let create = CreateRelation { is_stream, temporary, name, if_not_exists, columns, constraints, options };
+        Ok(Statement::CreateRelation(create))
     }
 
     fn create_view(&mut self, or_replace: bool, temporary: bool) -> Result<CreateView> {
