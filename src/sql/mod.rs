@@ -54,6 +54,7 @@ pub mod relations;
 mod round_limit;
 mod row_by_row;
 mod rules;
+mod short_alias;
 mod slips;
 pub mod split;
 pub mod statement;

@@ -27,6 +27,8 @@ use crate::sql::expr::{physical, simplify};
 pub struct Source {
     /// The column of the target that each value is for.
     columns: Vec<usize>,
+    /// Whether no column was named: a query may have fewer.
+    unnamed: bool,
     rows: SourceRows,
 }
 
@@ -42,12 +44,14 @@ impl Source {
     /// When a column does not exist or is named twice, or a row has too many values or too few.
     pub fn new(target: &Object, columns: &[ast::ObjectName], query: Option<Box<ast::Query>>) -> Result<Self> {
         let Some(query) = query else { return Ok(Source::of_defaults()) };
-        let columns = places(target, columns)?;
+        let unnamed = columns.is_empty();
+        let width = if unnamed { width(&query) } else { None };
+        let columns = places(target, columns, width)?;
         let rows = match is_plain_values(&query) {
             true => SourceRows::Values(values(target, &columns, *query)?),
             false => SourceRows::Query(query),
         };
-        Ok(Source { columns, rows })
+        Ok(Source { columns, unnamed, rows })
     }
 
     /// One row of values, for the columns named.
@@ -56,13 +60,14 @@ impl Source {
     /// As [`Source::new`].
     pub fn of_row(target: &Object, columns: &[ast::ObjectName], row: Option<Vec<ast::Expr>>) -> Result<Self> {
         let Some(row) = row else { return Ok(Source::of_defaults()) };
-        let columns = places(target, columns)?;
+        let unnamed = columns.is_empty();
+        let columns = places(target, columns, Some(row.len()))?;
         let row = fitting(target, &columns, row, 1)?;
-        Ok(Source { columns, rows: SourceRows::Values(vec![row]) })
+        Ok(Source { columns, unnamed, rows: SourceRows::Values(vec![row]) })
     }
 
     fn of_defaults() -> Self {
-        Source { columns: Vec::new(), rows: SourceRows::Values(vec![Vec::new()]) }
+        Source { columns: Vec::new(), unnamed: true, rows: SourceRows::Values(vec![Vec::new()]) }
     }
 
     /// Whether the rows are known without reading anything.
@@ -135,17 +140,27 @@ impl Source {
             finish(Binder::new(context.runner.session(), &names).shown(query)?.0, batching)
         };
         let rows = context.runner.settle(plan)?;
-        if rows.schema.fields().len() != self.columns.len() {
+        let (width, wanted) = (rows.schema.fields().len(), self.columns.len());
+        if width > wanted || width < wanted && !self.unnamed {
             return Err(Error::input(format!("{WRONG_WIDTH} `{}`", context.target.name)));
         }
         Ok(concat_batches(&rows.schema, &rows.batches)?)
     }
 }
 
-/// The columns that values are for; all, where none is named.
-fn places(target: &Object, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+/// How many values the first row of VALUES has.
+fn width(query: &ast::Query) -> Option<usize> {
+    match query.body.as_ref() {
+        ast::SetExpr::Values(values) if is_plain_values(query) => values.rows.first().map(|row| row.content.len()),
+        _ => None,
+    }
+}
+
+/// The columns that values are for; where none is named, the first ones, of which rows of `width` values have so many.
+fn places(target: &Object, names: &[ast::ObjectName], width: Option<usize>) -> Result<Vec<usize>> {
     if names.is_empty() {
-        return Ok((0..target.schema.fields().len()).collect());
+        let all = target.schema.fields().len();
+        return Ok((0..width.unwrap_or(all).min(all)).collect());
     }
     let mut places = Vec::new();
     for name in names {

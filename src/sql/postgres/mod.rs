@@ -216,14 +216,18 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
         Expr::AnyOp { left, compare_op, right, .. } => match right.as_mut() {
             Expr::Subquery(query) => rows::name_values(query)?,
             right => {
-                if let Some(any) = any::any(left, compare_op, right) {
+                if let Some(each) = any::of_text(left, compare_op, right, false)? {
+                    *expr = each;
+                } else if let Some(any) = any::any(left, compare_op, right) {
                     *expr = any;
                 }
             }
         },
-        Expr::AllOp { right, .. } => {
+        Expr::AllOp { left, compare_op, right } => {
             if let Expr::Subquery(query) = right.as_mut() {
                 rows::name_values(query)?;
+            } else if let Some(each) = any::of_text(left, compare_op, right, true)? {
+                *expr = each;
             }
         }
         Expr::Subquery(query) => {

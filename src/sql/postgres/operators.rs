@@ -66,7 +66,7 @@ fn elements(expr: &Expr) -> Option<Vec<Expr>> {
     }
 }
 
-fn joined(conditions: Vec<Expr>, op: BinaryOperator) -> Expr {
+pub(super) fn joined(conditions: Vec<Expr>, op: BinaryOperator) -> Expr {
     let nothing = Expr::Value(Value::Boolean(op == BinaryOperator::And).into());
     let all = conditions.into_iter().reduce(|all, condition| binary(all, op.clone(), condition));
     Expr::Nested(Box::new(all.unwrap_or(nothing)))
