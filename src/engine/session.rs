@@ -4,6 +4,7 @@ mod change;
 mod explain;
 mod outcome;
 mod prepared;
+mod savepoint;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::sql::depth::{with_room, with_stack};
 use crate::sql::locate::locate;
 use crate::sql::parameters::Parameters;
 use crate::sql::parse::{parse, parse_query};
-use crate::sql::statement::{Explain, Statement};
+use crate::sql::statement::{Explain, Savepoint, Statement};
 
 pub use self::outcome::Outcome;
 
@@ -156,7 +157,11 @@ impl Session {
         let _entered = span.enter();
         self.parameters = None;
         let statement = parse(sql)?;
-        if !matches!(statement, Statement::Commit | Statement::Rollback) {
+        let ends = matches!(
+            statement,
+            Statement::Commit | Statement::Rollback | Statement::Savepoint(Savepoint::RollBackTo(_))
+        );
+        if !ends {
             self.refuse_aborted()?;
         }
         refuse_hidden(&self.catalog(), &statement, sql)?;
@@ -170,6 +175,7 @@ impl Session {
             Statement::Begin => self.begin(),
             Statement::Commit => self.commit(),
             Statement::Rollback => self.rollback(),
+            Statement::Savepoint(what) => self.savepoint(&what),
             Statement::Copy(copy) => self.copy(&copy),
             Statement::CreateRelation(create) => {
                 self.outside_transaction("CREATE")?;

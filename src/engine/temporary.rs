@@ -206,10 +206,7 @@ impl Database {
     }
 
     /// What changes the catalog as the session of this handle sees it.
-    pub(super) fn seeing(
-        &self,
-        define: impl FnOnce(&Arc<Catalog>) -> Result<Vec<Ddl>> + Send + 'static,
-    ) -> Define {
+    pub(super) fn seeing(&self, define: impl FnOnce(&Arc<Catalog>) -> Result<Vec<Ddl>> + Send + 'static) -> Define {
         let viewer = self.viewer().cloned();
         Box::new(move |catalog: &Arc<Catalog>| match viewer {
             Some(viewer) => define(&viewer.see(catalog)),

@@ -15,7 +15,7 @@ use super::snapshot::{Rows, Snapshot};
 use super::table::Table;
 use crate::delta::Delta;
 use crate::delta::size::batch_bytes;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 /// Changes that a transaction may hold.
 const CHANGES_MAX: usize = 100_000;
@@ -31,6 +31,8 @@ pub struct Transaction {
     tables: BTreeMap<u32, Table>,
     changes: Vec<Change>,
     read: BTreeSet<u32>,
+    /// Names for places in `changes`: how many there were then.
+    savepoints: Vec<(String, usize)>,
     /// The memory of all this.
     held: MemoryReservation,
 }
@@ -38,7 +40,8 @@ pub struct Transaction {
 impl Transaction {
     /// A transaction without changes; its memory is taken from `held`.
     pub fn new(held: MemoryReservation) -> Self {
-        Transaction { base: None, tables: BTreeMap::new(), changes: Vec::new(), read: BTreeSet::new(), held }
+        let (tables, changes, read, savepoints) = Default::default();
+        Transaction { base: None, tables, changes, read, savepoints, held }
     }
 
     /// The state that a statement of the transaction sees.
@@ -109,6 +112,53 @@ impl Transaction {
         }
         self.changes.extend(changes);
         Ok(())
+    }
+
+    /// Gives the place behind the last change a name. One that has the name already is hidden until this one is released.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn save(&mut self, name: &str) -> Result<()> {
+        if self.savepoints.len() >= CHANGES_MAX {
+            return Err(Error::Limit(format!("the transaction has {CHANGES_MAX} savepoints, which is the limit")));
+        }
+        self.savepoints.push((name.to_string(), self.changes.len()));
+        Ok(())
+    }
+
+    /// Forgets a savepoint and those behind it; the changes stay.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn release(&mut self, name: &str) -> Result<()> {
+        let at = self.saved(name)?;
+        self.savepoints.truncate(at);
+        Ok(())
+    }
+
+    /// Takes back the changes since a savepoint, which stays, and those behind it.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn roll_back_to(&mut self, name: &str) -> Result<()> {
+        let at = self.saved(name)?;
+        self.savepoints.truncate(at + 1);
+        self.changes.truncate(self.savepoints[at].1);
+        // They are made again from the changes that are left when they are read.
+        self.tables.clear();
+        self.held.free();
+        Ok(self.held.try_grow(self.changes.iter().map(Change::bytes).sum())?)
+    }
+
+    fn saved(&self, name: &str) -> Result<usize> {
+        let found = self.savepoints.iter().rposition(|(saved, _)| saved == name);
+        found.ok_or_else(|| {
+            let error = Error::input(format!("no savepoint `{name}` in the transaction"));
+            match nearest(name, self.savepoints.iter().map(|(saved, _)| saved.as_str())) {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None => error,
+            }
+        })
     }
 
     /// Makes a table as the transaction sees it, once it has been read: the rows at the beginning and the changes.

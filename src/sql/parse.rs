@@ -23,7 +23,7 @@ use super::dialect::{MillstreamDialect, read_as_postgres};
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
 use super::slips::numbers_alone;
-use super::statement::{Explain, Show, Statement};
+use super::statement::{Explain, Savepoint, Show, Statement};
 use crate::error::{Error, Place, Result};
 
 /// Bytes of one statement's text.
@@ -190,6 +190,13 @@ impl StatementParser<'_> {
                 ast::Statement::StartTransaction { .. } => Ok(Statement::Begin),
                 ast::Statement::Commit { .. } => Ok(Statement::Commit),
                 ast::Statement::Rollback { savepoint: None, .. } => Ok(Statement::Rollback),
+                ast::Statement::Rollback { savepoint: Some(name), .. } => {
+                    Ok(Statement::Savepoint(Savepoint::RollBackTo(normalize(&name))))
+                }
+                ast::Statement::Savepoint { name } => Ok(Statement::Savepoint(Savepoint::Set(normalize(&name)))),
+                ast::Statement::ReleaseSavepoint { name } => {
+                    Ok(Statement::Savepoint(Savepoint::Release(normalize(&name))))
+                }
                 change @ (ast::Statement::Insert(_)
                 | ast::Statement::Update { .. }
                 | ast::Statement::Delete(_)

@@ -45,6 +45,8 @@ pub enum Statement {
     Commit,
     /// `ROLLBACK`.
     Rollback,
+    /// `SAVEPOINT`, `RELEASE` and `ROLLBACK TO`.
+    Savepoint(Savepoint),
     /// `COPY ... TO 'file'`.
     Copy(Box<CopyToStatement>),
     /// `SELECT`, `VALUES`, `WITH`.
@@ -255,6 +257,17 @@ pub struct Execute {
     pub name: String,
     /// The parameters' values: expressions over constants.
     pub arguments: Vec<ast::Expr>,
+}
+
+/// What a statement does with a place in a transaction, by its normalised name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Savepoint {
+    /// `SAVEPOINT name`.
+    Set(String),
+    /// `RELEASE [SAVEPOINT] name`.
+    Release(String),
+    /// `ROLLBACK TO [SAVEPOINT] name`.
+    RollBackTo(String),
 }
 
 /// What `EXPLAIN` explains.
