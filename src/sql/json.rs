@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, exec_err};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -29,6 +29,7 @@ use crate::error::Result;
 pub fn register(state: &mut SessionState) -> Result<()> {
     datafusion_functions_json::register_all(state)?;
     state.register_udf(Arc::new(json_valid()))?;
+    state.register_udf(Arc::new(json_checked()))?;
     Ok(())
 }
 
@@ -41,6 +42,26 @@ fn json_valid() -> ScalarUDF {
         Ok(ColumnarValue::Array(Arc::new(valid)))
     };
     create_udf("json_valid", vec![DataType::Utf8], DataType::Boolean, Volatility::Immutable, Arc::new(body))
+}
+
+/// The function that a cast to JSON is.
+pub(super) const CHECKED: &str = "json_checked";
+/// Characters of a text that an error shows.
+const SHOWN_MAX: usize = 100;
+
+/// `json_checked(text)`: the text as it is, which must be JSON.
+fn json_checked() -> ScalarUDF {
+    let body = |args: &[ColumnarValue]| {
+        let texts = ColumnarValue::values_to_arrays(args)?;
+        for text in texts[0].as_string::<i32>().iter().flatten() {
+            if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+                let shown: String = text.chars().take(SHOWN_MAX).collect();
+                return exec_err!("invalid input syntax for type json: '{shown}': {error}");
+            }
+        }
+        Ok(args[0].clone())
+    };
+    create_udf(CHECKED, vec![DataType::Utf8], DataType::Utf8, Volatility::Immutable, Arc::new(body))
 }
 
 /// The plan with its columns of JSON values, which may be of another type in each row, as text.

@@ -4,12 +4,14 @@
 //! t JOIN u               every row with every row: CROSS JOIN says so
 //! DELETE t WHERE ...     FROM is forgotten, or a word before it
 //! SELECT 2x, 1_0a        a number and the name of a column
+//! WHERE rank() OVER ...  rows are numbered when WHERE has chosen them: QUALIFY
 //! ```
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Delete, FromTable, JoinConstraint, JoinOperator, Select, Statement, TableFactor, TableWithJoins, Visit, Visitor,
+    Delete, Expr, FromTable, JoinConstraint, JoinOperator, Query, Select, Spanned, Statement, TableFactor,
+    TableWithJoins, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -32,7 +34,9 @@ impl Visitor for Slips {
     type Break = Box<Error>;
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
-        select.from.iter().try_for_each(joined_by_something)
+        select.from.iter().try_for_each(joined_by_something)?;
+        select.selection.iter().try_for_each(|condition| without_windows("WHERE", condition))?;
+        select.having.iter().try_for_each(|condition| without_windows("HAVING", condition))
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Self::Break> {
@@ -65,6 +69,44 @@ fn joined_by_something(item: &TableWithJoins) -> ControlFlow<Box<Error>> {
         return ControlFlow::Break(Box::new(error.with_hint("CROSS JOIN brings every row together with every row")));
     }
     ControlFlow::Continue(())
+}
+
+fn without_windows(clause: &str, condition: &Expr) -> ControlFlow<Box<Error>> {
+    let ControlFlow::Break((name, place)) = condition.visit(&mut Windows { depth: 0 }) else {
+        return ControlFlow::Continue(());
+    };
+    let error = Error::input(format!("window functions such as `{name}` are not allowed in {clause}"));
+    let hint = "QUALIFY chooses rows by them: SELECT ... FROM ... WHERE ... QUALIFY row_number() OVER (...) = 1";
+    ControlFlow::Break(Box::new(error.with_hint(hint).with_place(Some(place))))
+}
+
+/// Looks for a window function outside of subqueries, which have clauses of their own.
+struct Windows {
+    depth: usize,
+}
+
+impl Visitor for Windows {
+    type Break = (String, Place);
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        match expr {
+            Expr::Function(function) if self.depth == 0 && function.over.is_some() => {
+                let start = function.name.span().start;
+                ControlFlow::Break((function.name.to_string(), Place { line: start.line, column: start.column }))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
 }
 
 /// Reads `1_000` as the number it is, and refuses other words that begin right behind a number.
@@ -111,6 +153,8 @@ mod tests {
             ("SELECT 1 FROM (t JOIN u) CROSS JOIN v", "JOIN u needs ON or USING"),
             ("CREATE VIEW w AS SELECT 1 FROM t FULL JOIN u", "FULL JOIN u needs ON or USING"),
             ("DELETE t WHERE a = 1", "DELETE FROM"),
+            ("SELECT 1 FROM t WHERE a = 1 AND rank() OVER (ORDER BY a) = 1", "`rank` are not allowed in WHERE"),
+            ("SELECT a FROM t GROUP BY a HAVING sum(a) OVER () > 1", "`sum` are not allowed in HAVING"),
             ("SELECT 2x", "`2x` is neither"),
             ("SELECT 1_0a", "`1_0a` is neither"),
             ("SELECT 1__0", "`1__0` is neither"),
@@ -118,7 +162,12 @@ mod tests {
             let error = parse(text).expect_err(text);
             assert!(error.to_string().contains(says), "{text}: {error}");
         }
-        for text in ["SELECT 1 FROM t CROSS JOIN u", "SELECT 1 FROM t NATURAL JOIN u", "SELECT 1 x, 1e5, 0x1F"] {
+        for text in [
+            "SELECT 1 FROM t WHERE a IN (SELECT rank() OVER (ORDER BY a) FROM t)",
+            "SELECT 1 FROM t CROSS JOIN u",
+            "SELECT 1 FROM t NATURAL JOIN u",
+            "SELECT 1 x, 1e5, 0x1F",
+        ] {
             assert!(parse(text).is_ok(), "{text}");
         }
     }

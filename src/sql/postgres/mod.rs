@@ -45,7 +45,8 @@ pub use literals::read_as;
 
 use build::{binary, literal, number, string};
 
-use super::types::characters_max;
+use super::json::CHECKED;
+use super::types::{characters_max, is_json};
 use crate::error::{Error, Result};
 
 /// Functions that the batch engine has under another name.
@@ -183,6 +184,11 @@ fn rewrite_expr(expr: &mut Expr) -> Result<()> {
             {
                 typed.value.value = Value::SingleQuotedString(text);
             }
+        }
+        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, expr: value, .. }
+            if is_json(data_type) =>
+        {
+            *expr = call(CHECKED, vec![calls::cast(*value.clone(), DataType::Text)]);
         }
         Expr::Cast { data_type, expr: value, .. } => {
             let length = characters_max(data_type);
