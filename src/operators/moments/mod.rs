@@ -224,6 +224,8 @@ impl Moments {
                 let back = x.sum.total().times(&products.total());
                 Some(ahead.minus(&back).divided_by(&xx()))
             }
+            // A line through values that are all the same explains all of what there is.
+            Statistic::Determination if yy().is_zero() => Some(1.0),
             _ if yy().is_zero() => None,
             Statistic::Determination | Statistic::Correlation => {
                 let (xy, spread) = (xy(), xx().times(&yy()));
