@@ -83,6 +83,11 @@ impl Dialect for MillstreamDialect {
         *keyword != Keyword::ON && GenericDialect.is_column_alias(keyword, parser)
     }
 
+    /// `'a'` and `'b'` on the next line are one text, where the general dialect takes the second for a name.
+    fn supports_string_literal_concatenation_with_newline(&self) -> bool {
+        true
+    }
+
     as_general! {
         supports_unicode_string_literal supports_partition_by_after_order_by supports_array_join_syntax
         supports_group_by_expr supports_group_by_with_modifier supports_left_associative_joins_without_parens
