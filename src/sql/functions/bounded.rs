@@ -109,8 +109,14 @@ impl ScalarUDFImpl for Bounded {
         self.inner.return_field_from_args(args)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.check(&args.args, args.number_rows)?;
+        // Fewer characters than none are none; the batch engine panics over a column of them.
+        if let (Growth::Characters, Some(ColumnarValue::Array(characters))) = (self.growth, args.args.get_mut(1))
+            && let Some(counts) = characters.as_primitive_opt::<Int64Type>()
+        {
+            *characters = Arc::new(counts.unary::<_, Int64Type>(|count| count.max(0)));
+        }
         self.inner.invoke_with_args(args)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, Int32Array};
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     Coercion, ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
@@ -55,6 +56,10 @@ impl ScalarUDFImpl for Measured {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [bytes] = args.args.as_slice() else { return self.inner.invoke_with_args(args) };
+        // A bare NULL is no text, and has no length.
+        if bytes.data_type() == DataType::Null {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from(args.return_type())?));
+        }
         if bytes.data_type() != DataType::Binary {
             return self.inner.invoke_with_args(args);
         }
