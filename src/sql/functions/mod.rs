@@ -74,6 +74,7 @@ mod ranged;
 mod recipe;
 mod series;
 mod shifted;
+mod signed;
 mod sorted;
 mod text;
 mod totals;
@@ -99,6 +100,7 @@ pub use nested::{ClearFields, Cleared};
 use ranged::Ranged;
 use series::Series;
 use shifted::Shifted;
+use signed::Signed;
 use sorted::Sorted;
 
 /// Functions of numbers with an exact form.
@@ -140,6 +142,8 @@ const SERIES: [&str; 2] = ["generate_series", "range"];
 const MEASURED: [(&str, i32); 3] = [("character_length", 1), ("octet_length", 1), ("bit_length", 8)];
 /// Functions of a row some rows away.
 const SHIFTED: [&str; 2] = ["lag", "lead"];
+/// Functions whose counts are signed.
+const SIGNED: [&str; 5] = ["array_length", "array_ndims", "array_position", "array_positions", "cardinality"];
 /// Functions that take the nearest result where there is none.
 const RANGED: [&str; 1] = ["to_timestamp"];
 
@@ -194,6 +198,10 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     for name in SHIFTED {
         let inner = state.udwf(name)?;
         state.register_udwf(Arc::new(WindowUDF::from(Shifted::new(inner))))?;
+    }
+    for name in SIGNED {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::from(Signed::new(inner))))?;
     }
     for name in RANGED {
         let inner = state.udf(name)?;
