@@ -19,6 +19,7 @@ pub mod circuit;
 pub mod delta;
 pub mod engine;
 pub mod error;
+pub mod interval;
 pub mod log;
 pub mod operators;
 pub mod sink;

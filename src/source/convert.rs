@@ -22,7 +22,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, TimeUnit};
 
 use super::Target;
 use crate::error::{Error, Result};
-use crate::sql::interval_text::{Range, read as read_interval};
+use crate::interval::{Range, read as read_interval};
 
 /// What a message quotes of the input is cut to this many characters.
 const CHARS_SHOWN: usize = 120;

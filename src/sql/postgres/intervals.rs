@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{DataType, DateTimeField, Expr, Interval, I
 
 use super::string;
 use crate::error::{Error, Result};
-use crate::sql::interval_text::{Field, Range, read, written};
+use crate::interval::{Field, Range, read, written};
 
 /// Rewrites an expression that is an interval; whether it is one.
 ///

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{Array, ArrayElemTypeDef, DataType, Expr, V
 use super::numerals::without_exponent;
 use super::{intervals, string};
 use crate::error::{Error, Result};
-use crate::sql::interval_text::{self, Range};
+use crate::interval::{self, Range};
 
 /// The value that a literal stands for when it is cast to a type, where the batch engine would read it otherwise.
 ///
@@ -41,7 +41,7 @@ pub fn read_as(value: &mut Expr, data_type: &arrow::datatypes::DataType) -> Resu
         (Some(text), arrow::datatypes::DataType::Binary) => bytes(text)?,
         (Some(text), arrow::datatypes::DataType::List(_)) => array(text)?,
         (Some(text), arrow::datatypes::DataType::Interval(_)) => {
-            interval_text::read(text, Range::default()).map(interval_text::written).map(string)
+            interval::read(text, Range::default()).map(interval::written).map(string)
         }
         (Some(text), arrow::datatypes::DataType::Timestamp(..)) => with_seconds(text).map(string),
         _ => None,

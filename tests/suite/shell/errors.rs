@@ -127,7 +127,8 @@ fn types_and_values() {
     check("SELECT CAST('abc' AS INT)", "cannot read 'abc' as INTEGER", "'abc'", "");
     check("SELECT 1 / 0", "division by zero", "", "");
     let columns = "its columns are `id`, `customer`, `price`";
-    check("INSERT INTO orders VALUES (1)", "row 1 for `orders` has 1 value where 3 are expected", "orders", columns);
+    let many = "row 1 for `orders` has 4 values where 3 are expected";
+    check("INSERT INTO orders VALUES (1, 'x', 2, 3)", many, "orders", columns);
     let check_failed = "table `customers`: check `id > 0` is not met in the row (id = -1, name = x)";
     check("INSERT INTO customers VALUES (-1, 'x')", check_failed, "customers", "");
     let null = "table `customers`: column `name` is NULL in the row (id = 5, name = NULL)";

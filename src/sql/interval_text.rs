@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::{Range, read, shown, written};
+use crate::interval::{Range, read, shown, written};
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 

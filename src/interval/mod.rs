@@ -10,14 +10,12 @@
 //! are, and what is smaller than the last of them is left out. After "Interval Input" in Postgres' manual, section 8.5.4.
 //! Fractions of seconds are kept to nanoseconds, where Postgres has microseconds.
 
-mod function;
 mod iso;
 mod shown;
 mod words;
 
 use arrow::datatypes::IntervalMonthDayNano;
 
-pub use self::function::{canonical, is_read, is_shown, reader, writer};
 pub use self::shown::shown;
 use self::words::{Word, words};
 
