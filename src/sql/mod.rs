@@ -55,6 +55,7 @@ mod round_limit;
 mod row_by_row;
 mod rules;
 mod short_alias;
+mod skip_sorted;
 mod slips;
 pub mod split;
 pub mod statement;

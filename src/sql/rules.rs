@@ -13,6 +13,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use super::functions::ClearFields;
 use super::round_limit::LimitRounds;
 use super::row_by_row::CutBatches;
+use super::skip_sorted::SkipSorted;
 use super::subquery::{lateral, outer_columns};
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
@@ -34,7 +35,7 @@ pub fn rules() -> Vec<Rule> {
         _ => rule,
     };
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected);
-    rules.chain([Arc::new(ClearFields) as Rule]).collect()
+    rules.chain([Arc::new(ClearFields) as Rule, Arc::new(SkipSorted) as Rule]).collect()
 }
 
 /// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.

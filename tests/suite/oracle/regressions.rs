@@ -320,3 +320,18 @@ fn a_subquery_that_comes_to_hold_a_constant_may_have_no_row() {
     ]);
     assert_eq!(count(&database, "SELECT * FROM v WHERE c IS NULL"), 1);
 }
+
+#[test]
+fn an_offset_counts_in_its_order_whatever_is_read_of_the_rows() {
+    let database = verified(&[
+        "CREATE TABLE t (a BIGINT PRIMARY KEY, b BIGINT)",
+        "CREATE MATERIALIZED VIEW v AS SELECT a, b FROM t ORDER BY a OFFSET 3",
+        "CREATE MATERIALIZED VIEW w AS SELECT sum(b) AS s FROM v",
+        "INSERT INTO t VALUES (5, 5), (1, 1), (3, 3), (2, 2), (4, 4)",
+    ]);
+    assert_eq!(count(&database, "SELECT * FROM w WHERE s = 9"), 1);
+    assert_eq!(
+        count(&database, "SELECT sum(b) AS s FROM (SELECT a, b FROM t ORDER BY a OFFSET 3) HAVING sum(b) = 9"),
+        1
+    );
+}
