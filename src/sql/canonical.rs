@@ -13,7 +13,6 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
-use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::normalize_cols;
 use datafusion::logical_expr::utils::AggregateOrderSensitivity::Insensitive;
@@ -24,7 +23,7 @@ use datafusion::logical_expr::{
 
 use super::bags::count_rows;
 use super::filter_guard::guarded;
-use super::functions::is_order_sensitive;
+use super::functions::{is_order_sensitive, row_number};
 use super::grouping_calls::resolve_grouping;
 use super::recursive::recursive;
 use super::subquery::decorrelate;
@@ -140,7 +139,7 @@ fn first_of_each(on: DistinctOn) -> Result<Transformed<LogicalPlan>> {
         .zip(on.schema.iter())
         .map(|(expr, (qualifier, field))| expr.unalias().alias_qualified(qualifier.cloned(), field.name()));
     let plan = LogicalPlanBuilder::from(numbered)
-        .filter(ident(NUMBER).eq(lit(1u64)))?
+        .filter(ident(NUMBER).eq(lit(1i64)))?
         .sort(by_fields(rows_order, &schema)?)?
         .project(named)?
         .build()?;

@@ -3,14 +3,12 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::utils::list_ndims;
 use datafusion::error::Result;
 use datafusion::functions_nested::concat::{array_append_udf, array_prepend_udf};
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr, RawWindowExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF, try_cast};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions::Cleared;
@@ -51,19 +49,6 @@ impl ExprPlanner for Operators {
         let planned = subscript::place(&expr, schema)?;
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
-
-    fn plan_window(&self, expr: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
-        let is_number = matches!(expr.func_def.name(), "row_number" | "rank" | "dense_rank" | "ntile");
-        Ok(if is_number { PlannerResult::Planned(signed(expr)) } else { PlannerResult::Original(expr) })
-    }
-}
-
-/// The number of a row as BIGINT: the batch engine's has no sign, so that the difference of two may be out of range. The
-/// cast is one that never fails, so that nothing takes it for what may.
-fn signed(expr: RawWindowExpr) -> Expr {
-    let RawWindowExpr { func_def, args, partition_by, order_by, window_frame, filter, null_treatment, distinct } = expr;
-    let params = WindowFunctionParams { args, partition_by, order_by, window_frame, filter, null_treatment, distinct };
-    try_cast(Expr::WindowFunction(Box::new(WindowFunction { fun: func_def, params })), DataType::Int64)
 }
 
 /// `list || element` and `element || list`.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::UInt64Array;
+use arrow::array::Int64Array;
 use arrow::datatypes::SchemaRef;
 
 use self::border::Borders;
@@ -147,7 +147,7 @@ impl GroupTop {
         let rows = self.rows.decode(moved.keys().map(|(key, _)| key))?;
         let mut columns = rows.columns()[..self.shown].to_vec();
         if self.best.numbered {
-            columns.push(Arc::new(UInt64Array::from_iter_values(moved.keys().map(|(_, number)| *number as u64))));
+            columns.push(Arc::new(Int64Array::from_iter_values(moved.keys().map(|(_, number)| *number))));
         }
         let weights = Weights::new(moved.values().copied().collect());
         Ok(Delta::new(batch(&self.schema, columns, moved.len())?, weights))

@@ -14,7 +14,7 @@ fn operator(numbering: Numbering, most: i64, numbered: bool, append_only: bool) 
     let input = schema(&COLUMNS);
     let mut columns = COLUMNS.to_vec();
     if numbered {
-        columns.push(("number", DataType::UInt64));
+        columns.push(("number", DataType::Int64));
     }
     let keys = vec![SortKey { column: 1, descending: true, nulls_first: false }];
     let order = Order { partition: vec![0], keys, ties: Vec::new() };

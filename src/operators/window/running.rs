@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Accumulator, WindowFrameBound, WindowFrameUnits};
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
     fn finish(self) -> Result<ArrayRef> {
         match self.function {
             Running::Aggregate { .. } => Ok(ScalarValue::iter_to_array(self.values)?),
-            _ => Ok(Arc::new(UInt64Array::from(self.numbers))),
+            _ => Ok(Arc::new(Int64Array::from_iter_values(self.numbers.iter().map(|number| *number as i64)))),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result, TableReference, not_impl_err};
 use datafusion::functions_aggregate::expr_fn::min;
-use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -16,7 +15,7 @@ use datafusion::logical_expr::{
 
 use super::keys::{key, length, of_key, one_value};
 use super::{compared_expr, is_interval, of_interval, value_type};
-use crate::sql::functions::is_order_sensitive;
+use crate::sql::functions::{is_order_sensitive, row_number};
 
 /// The plan, as it is written, with its comparisons as the text of [`super`] says.
 ///

@@ -69,6 +69,7 @@ mod interval_average;
 mod measured;
 mod moments;
 mod nested;
+mod numbered;
 mod patterns;
 mod ranged;
 mod recipe;
@@ -97,6 +98,8 @@ use interval_average::IntervalAverage;
 use measured::Measured;
 use moments::ExactStatistic;
 pub use nested::{ClearFields, Cleared};
+use numbered::Numbered;
+pub use numbered::row_number;
 use ranged::Ranged;
 use series::Series;
 use shifted::Shifted;
@@ -142,6 +145,8 @@ const SERIES: [&str; 2] = ["generate_series", "range"];
 const MEASURED: [(&str, i32); 3] = [("character_length", 1), ("octet_length", 1), ("bit_length", 8)];
 /// Functions of a row some rows away.
 const SHIFTED: [&str; 2] = ["lag", "lead"];
+/// Functions that number rows.
+const NUMBERED: [&str; 4] = ["row_number", "rank", "dense_rank", "ntile"];
 /// Functions whose counts are signed.
 const SIGNED: [&str; 5] = ["array_length", "array_ndims", "array_position", "array_positions", "cardinality"];
 /// Functions that take the nearest result where there is none.
@@ -198,6 +203,10 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
     for name in SHIFTED {
         let inner = state.udwf(name)?;
         state.register_udwf(Arc::new(WindowUDF::from(Shifted::new(inner))))?;
+    }
+    for name in NUMBERED {
+        let inner = state.udwf(name)?;
+        state.register_udwf(Arc::new(WindowUDF::from(Numbered::new(inner))))?;
     }
     for name in SIGNED {
         let inner = state.udf(name)?;

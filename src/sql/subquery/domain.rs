@@ -18,7 +18,6 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, JoinType, Result, TableReference, not_impl_err};
-use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
@@ -29,6 +28,7 @@ use datafusion::logical_expr::{
 use super::names::Names;
 use super::outer::{bind, names_any};
 use super::spread::{as_union, is_one_row};
+use crate::sql::functions::row_number;
 use crate::sql::own_node::{Own, OwnNode};
 
 /// The combinations of values that a subquery's outer columns take.
@@ -270,14 +270,19 @@ impl Domain<'_> {
         let name = self.names.next("number");
         let number = row_number().partition_by(columns(&keys).collect()).order_by(order).build()?.alias(&name);
         let place = Expr::Column(Column::from_name(name));
-        let after = (skip > 0).then(|| place.clone().gt(lit(skip as u64)));
-        let until = fetch.map(|fetch| place.lt_eq(lit(skip.saturating_add(fetch) as u64)));
+        let (skip, fetch) = (signed(skip), fetch.map(signed));
+        let after = (skip > 0).then(|| place.clone().gt(lit(skip)));
+        let until = fetch.map(|fetch| place.lt_eq(lit(skip.saturating_add(fetch))));
         let mut plan = LogicalPlanBuilder::from(plan).window([number])?;
         if let Some(condition) = conjunction(after.into_iter().chain(until)) {
             plan = plan.filter(condition)?;
         }
         Ok(Carried { plan: plan.project(own)?.build()?, keys })
     }
+}
+
+fn signed(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// That the columns hold the same values. Floats are compared as text: `-0.0` and `0.0` are one value for DISTINCT and for
