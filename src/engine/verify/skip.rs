@@ -14,8 +14,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_arrays};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Sort};
@@ -267,7 +267,9 @@ impl<'a> Skipping<'a> {
     /// The rows of the node over some parts, halved where they fail. The depth is the logarithm of their number.
     fn part(&mut self, of: &Parts, range: std::ops::Range<u32>, found: &mut Vec<RecordBatch>) -> Result<()> {
         let wanted = (0..of.rows.num_rows() as u32).filter(|row| range.contains(&of.parts[*row as usize]));
-        let rows = take_record_batch(&of.rows, &UInt32Array::from_iter_values(wanted))?;
+        let wanted = UInt32Array::from_iter_values(wanted);
+        let columns = take_arrays(of.rows.columns(), &wanted, None)?;
+        let rows = with_schema(of.rows.schema_ref(), columns, wanted.len())?;
         let plan = (of.node)(self.table(rows, of.schema)?)?;
         match self.run(&plan) {
             Err(Error::Input(_) | Error::Unsupported(_)) if range.len() <= 1 => Ok(()),
