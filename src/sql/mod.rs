@@ -34,6 +34,7 @@ pub mod inline;
 mod interval;
 pub mod interval_text;
 pub mod json;
+mod keep_failing;
 mod kinds;
 pub mod locate;
 pub mod lower;

@@ -11,12 +11,14 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::functions::ClearFields;
+use super::keep_failing::{KeepConditions, KeepFailing};
 use super::round_limit::LimitRounds;
 use super::row_by_row::CutBatches;
 use super::skip_sorted::SkipSorted;
 use super::subquery::{lateral, outer_columns};
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// Rules that we do without.
 const DROPPED: [&str; 3] = [
@@ -32,6 +34,7 @@ pub fn rules() -> Vec<Rule> {
     let corrected = |rule: Rule| match rule.name() {
         "push_down_filter" => Arc::new(KeepAboveTotals(rule)) as Rule,
         "decorrelate_lateral_join" => Arc::new(JoinUnrelated(rule)) as Rule,
+        "eliminate_join" => Arc::new(KeepFailing(rule)) as Rule,
         _ => rule,
     };
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected);
@@ -43,8 +46,12 @@ const UNPROVEN: &str = "SanityCheckPlan";
 
 /// The batch engine's rules for physical plans, without the one that refuses right plans, with a limit of rounds,
 /// and with batches of one row where these are asked for.
-pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let rules = PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != UNPROVEN);
+pub fn physical_rules() -> Vec<PhysicalRule> {
+    let corrected = |rule: PhysicalRule| match rule.name() {
+        "ProjectionPushdown" => Arc::new(KeepConditions(rule)) as PhysicalRule,
+        _ => rule,
+    };
+    let rules = PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != UNPROVEN).map(corrected);
     rules.chain([Arc::new(LimitRounds) as _, Arc::new(CutBatches) as _]).collect()
 }
 

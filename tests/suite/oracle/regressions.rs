@@ -345,3 +345,23 @@ fn a_group_of_all_rows_that_fails_may_read_no_column() {
         "DELETE FROM t WHERE k = 1",
     ]);
 }
+
+#[test]
+fn a_condition_fails_in_a_join_whose_rows_change_nothing() {
+    verified(&[
+        "CREATE TABLE t (x BIGINT PRIMARY KEY, y BIGINT)",
+        "CREATE MATERIALIZED VIEW u AS SELECT * FROM t",
+        "CREATE MATERIALIZED VIEW v AS SELECT a.x FROM u AS a LEFT JOIN u AS b ON a.y = b.x AND a.y % (b.x - 1) = a.y",
+        "INSERT INTO t VALUES (1, -1), (-1, 1)",
+    ]);
+}
+
+#[test]
+fn a_condition_fails_only_on_rows_that_meet() {
+    verified(&[
+        "CREATE TABLE a (x BIGINT)",
+        "CREATE TABLE b (x BIGINT)",
+        "CREATE MATERIALIZED VIEW v AS SELECT a.x, b.x AS y FROM a RIGHT JOIN b ON a.x % (b.x - 1) = a.x",
+        "INSERT INTO b VALUES (-9223372036854775808)",
+    ]);
+}
