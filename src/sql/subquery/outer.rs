@@ -1,10 +1,12 @@
 //! Columns of outer queries within a subquery: which there are, and putting others in their place.
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
+
+use super::lateral::lateral;
 
 /// The columns of the outer query that a subquery names, each once. One that a query between the two has is that one's.
 ///
@@ -12,16 +14,26 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 /// Never, short of a bug.
 pub fn outer_columns(plan: &LogicalPlan) -> Result<Vec<Column>> {
     let mut found: Vec<Column> = Vec::new();
-    plan.apply(|node| {
+    // Nodes that are still to be looked at, each with the columns on the left of lateral joins that it is right of.
+    let mut nodes: Vec<(&LogicalPlan, Vec<&DFSchema>)> = vec![(plan, Vec::new())];
+    while let Some((node, known)) = nodes.pop() {
         for expr in node.expressions() {
             for column in of_expr(&expr, node)? {
-                if !found.contains(&column) {
+                if !found.contains(&column) && !known.iter().any(|left| left.has_column(&column)) {
                     found.push(column);
                 }
             }
         }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
+        let below = nodes.len();
+        nodes.extend(node.inputs().into_iter().map(|input| (input, known.clone())));
+        if let LogicalPlan::Join(join) = node
+            && lateral(&join.right).is_some()
+            && let Some((_, known)) = nodes.last_mut()
+        {
+            known.push(join.left.schema());
+        }
+        nodes[below..].reverse();
+    }
     Ok(found)
 }
 
