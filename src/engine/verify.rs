@@ -99,7 +99,10 @@ fn compare(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> R
     }
     let mut listed = Ok(());
     let batch = match object.skips() {
-        false => batch_rows(runner, snapshot, object),
+        false => match batch_rows(runner, snapshot, object, Inputs::Inlined) {
+            Err(Error::Input(_)) if view.failure.is_none() => batch_rows(runner, snapshot, object, Inputs::Apart),
+            rows => rows,
+        },
         true => rows_without_failing(runner, snapshot, object).map(|(rows, failed)| {
             listed = compare_listed(snapshot, object, &failed);
             rows
@@ -151,7 +154,7 @@ fn reads_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> 
             Kind::View => false,
             // It may read one that fails, but does not do so itself.
             Kind::MaterializedView if read.skips() => false,
-            Kind::MaterializedView => match batch_rows(runner, snapshot, read) {
+            Kind::MaterializedView => match batch_rows(runner, snapshot, read, Inputs::Inlined) {
                 Ok(_) => false,
                 Err(Error::Input(_)) => true,
                 Err(error) => return Err(error),
@@ -167,7 +170,7 @@ fn reads_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> 
 /// Whether an input of a join of the query fails, or the join's keys over it, when it is run by itself.
 fn fails_in_join(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<bool> {
     let session = runner.session();
-    let (given, known) = (given(runner, snapshot, object)?, Some(&object.known));
+    let (given, known) = (given(runner, snapshot, object, Inputs::Inlined)?, Some(&object.known));
     let names = RowNames { expand_materialized: true, given: &given, known, ..RowNames::new(session, snapshot) };
     let plan = session.optimize(&canonical_view_plan(session, &names, object)?)?;
     let mut inputs = Vec::new();
@@ -204,10 +207,20 @@ fn describe(difference: &Delta) -> String {
     format!("DIFFERS: {missing} rows missing, {extra} rows extra, such as the {word} {example}")
 }
 
+/// How a query has the materialized views that it reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inputs {
+    /// As parts of itself.
+    Inlined,
+    /// As rows, each view's query being run by itself. What fails in the query then fails on rows of those views only:
+    /// within one query, the batch engine may look at rows that a join or a group leaves out.
+    Apart,
+}
+
 /// The rows of a view's query in batch.
-fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<Rows> {
+fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>, inputs: Inputs) -> Result<Rows> {
     let session = runner.session();
-    let (given, known) = (given(runner, snapshot, object)?, Some(&object.known));
+    let (given, known) = (given(runner, snapshot, object, inputs)?, Some(&object.known));
     runner.settle(|batching| {
         let names = RowNames::new(session, snapshot);
         let names = RowNames { expand_materialized: true, batching, given: &given, known, ..names };
@@ -217,18 +230,18 @@ fn batch_rows(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -
 }
 
 /// The rows of those materialized views below a view that are no part of its query: one that leaves out failing rows is
-/// run by itself, and below such a one so is every view.
-fn given(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object) -> Result<Given> {
+/// run by itself, and so is every view below such a one, or where they are asked for apart.
+fn given(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Object, inputs: Inputs) -> Result<Given> {
     let mut rows = Given::new();
     for read in sources(&snapshot.catalog, &object.reads, false).iter().filter_map(|id| snapshot.catalog.get(*id)) {
-        match (read.kind, read.skips(), object.skips()) {
+        match (read.kind, read.skips(), object.skips() || inputs == Inputs::Apart) {
             (Kind::MaterializedView, true, _) => {
                 rows.insert(read.id, rows_without_failing(runner, snapshot, read)?.0);
             }
             (Kind::MaterializedView, false, true) => {
-                rows.insert(read.id, batch_rows(runner, snapshot, read)?);
+                rows.insert(read.id, batch_rows(runner, snapshot, read, inputs)?);
             }
-            (Kind::MaterializedView, false, false) => rows.extend(given(runner, snapshot, read)?),
+            (Kind::MaterializedView, false, false) => rows.extend(given(runner, snapshot, read, inputs)?),
             _ => {}
         }
     }
@@ -245,7 +258,7 @@ struct Failed {
 /// The rows of a view's query in batch, without those on which it fails.
 fn rows_without_failing(runner: &Runner, snapshot: &Arc<Snapshot>, object: &Arc<Object>) -> Result<(Rows, Failed)> {
     let session = runner.session();
-    let (given, known) = (given(runner, snapshot, object)?, Some(&object.known));
+    let (given, known) = (given(runner, snapshot, object, Inputs::Inlined)?, Some(&object.known));
     let names = RowNames { expand_materialized: true, given: &given, known, ..RowNames::new(session, snapshot) };
     let plan = optimize_for_view(session, canonical_view_plan(session, &names, object)?)?;
     let mut skipping = Skipping::new(runner);

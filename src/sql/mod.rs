@@ -40,6 +40,7 @@ pub mod locate;
 pub mod lower;
 mod merged;
 mod moments;
+mod named_keys;
 mod named_windows;
 mod operators;
 mod own_names;

@@ -12,6 +12,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::functions::ClearFields;
 use super::keep_failing::{KeepConditions, KeepFailing};
+use super::named_keys::NamedKeys;
 use super::round_limit::LimitRounds;
 use super::row_by_row::CutBatches;
 use super::skip_sorted::SkipSorted;
@@ -38,7 +39,7 @@ pub fn rules() -> Vec<Rule> {
         _ => rule,
     };
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected);
-    rules.chain([Arc::new(ClearFields) as Rule, Arc::new(SkipSorted) as Rule]).collect()
+    rules.chain([Arc::new(ClearFields) as Rule, Arc::new(SkipSorted) as Rule, Arc::new(NamedKeys) as Rule]).collect()
 }
 
 /// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.

@@ -29,6 +29,7 @@ mod relational;
 mod run;
 mod skip;
 mod stock;
+mod tables;
 mod tally;
 mod value;
 mod windows;

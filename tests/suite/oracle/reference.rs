@@ -4,8 +4,7 @@
 //! fixes what SQL leaves open.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -13,18 +12,16 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::common::DFSchema;
-use datafusion::datasource::{TableProvider, ViewTable};
+use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
-use millstream::sql::bind::{Binder, Names};
+use millstream::sql::bind::Binder;
 use millstream::sql::canonical::canonical;
 use millstream::sql::context::session_state;
 use millstream::sql::expr::{physical, simplify};
@@ -36,68 +33,17 @@ use super::case::Relation;
 use super::change::Change;
 use super::naive::Naive;
 use super::stock::Stock;
+use super::tables::{Apart, NoNames, Rows, Tables};
 use super::value::{batch, schema};
 
 /// Rows of a view past which nobody compares it: joins of joins can have any number of them.
 const ROWS_MAX: usize = 100_000;
 
-/// Rows that can be replaced, read when a plan is run.
-#[derive(Debug)]
-struct Rows {
-    schema: SchemaRef,
-    rows: Mutex<RecordBatch>,
-    /// One row per batch.
-    alone: AtomicBool,
-}
-
-impl Rows {
-    fn get(&self) -> RecordBatch {
-        self.rows.lock().unwrap().clone()
-    }
-}
-
-impl PartitionStream for Rows {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.get();
-        let batches: Vec<Result<RecordBatch>> = match self.alone.load(Ordering::Relaxed) {
-            true => (0..rows.num_rows()).map(|row| Ok(rows.slice(row, 1))).collect(),
-            false => vec![Ok(rows)],
-        };
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
-    }
-}
-
-/// The relations and views, as our planner asks for them.
-struct Tables<'a> {
-    tables: &'a MemorySchemaProvider,
-    runtime: &'a Runtime,
-}
-
-impl Names for Tables<'_> {
-    fn table(&self, name: &str) -> millstream::Result<Option<Arc<dyn TableProvider>>> {
-        Ok(self.runtime.block_on(self.tables.table(name))?)
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.tables.table_names()
-    }
-}
-
-/// No relations at all.
-struct NoNames;
-
-impl Names for NoNames {
-    fn table(&self, _: &str) -> millstream::Result<Option<Arc<dyn TableProvider>>> {
-        Ok(None)
-    }
-
-    fn all(&self) -> Vec<String> {
-        Vec::new()
-    }
+/// A view: planned once, run often.
+struct Planned {
+    sql: String,
+    optimized: LogicalPlan,
+    physical: Arc<dyn ExecutionPlan>,
 }
 
 pub struct Reference {
@@ -107,8 +53,7 @@ pub struct Reference {
     /// The same, with batches of one row.
     alone: SessionState,
     schema: Arc<MemorySchemaProvider>,
-    /// Planned once, run often.
-    views: HashMap<String, (LogicalPlan, Arc<dyn ExecutionPlan>)>,
+    views: HashMap<String, Planned>,
     stock: Stock,
     runtime: Runtime,
 }
@@ -116,18 +61,11 @@ pub struct Reference {
 impl Reference {
     pub fn new(relations: &[Relation]) -> Reference {
         let tables = Arc::new(MemorySchemaProvider::new());
-        let rows: Vec<Arc<Rows>> = relations
-            .iter()
-            .map(|r| {
-                let schema = schema(&r.columns);
-                let rows = Mutex::new(RecordBatch::new_empty(schema.clone()));
-                Arc::new(Rows { schema, rows, alone: AtomicBool::new(false) })
-            })
-            .collect();
+        let rows: Vec<Arc<Rows>> = relations.iter().map(|r| Arc::new(Rows::none(schema(&r.columns)))).collect();
         let state = session_state(1, Arc::default()).unwrap();
         let stock = Stock::new(state.config().clone());
         for (relation, rows) in relations.iter().zip(&rows) {
-            let table = Arc::new(StreamingTable::try_new(rows.schema.clone(), vec![rows.clone()]).unwrap());
+            let table = Arc::new(StreamingTable::try_new(rows.schema().clone(), vec![rows.clone()]).unwrap());
             tables.register_table(relation.name.clone(), table.clone()).unwrap();
             stock.add(&relation.name, table);
         }
@@ -154,14 +92,19 @@ impl Reference {
     /// Puts back rows that there were.
     pub fn set_rows(&self, rows: Vec<RecordBatch>) {
         for (relation, rows) in self.rows.iter().zip(rows) {
-            *relation.rows.lock().unwrap() = rows;
+            relation.set(rows);
         }
+    }
+
+    /// The relations and views.
+    pub fn tables(&self) -> Tables<'_> {
+        Tables { tables: &self.schema, runtime: &self.runtime }
     }
 
     /// Adds a view.
     pub fn create_view(&mut self, name: &str, sql: &str) -> Result<()> {
         let (plan, optimized, physical) = self.planned(sql)?;
-        self.views.insert(name.into(), (optimized, physical));
+        self.views.insert(name.into(), Planned { sql: sql.into(), optimized, physical });
         self.schema.register_table(name.into(), Arc::new(ViewTable::new(plan, Some(sql.into()))))?;
         self.view(name)?;
         self.stock.add_view(&self.runtime, name, sql)
@@ -182,9 +125,7 @@ impl Reference {
     }
 
     fn bound(&self, sql: &str) -> Result<LogicalPlan> {
-        let names = Tables { tables: &self.schema, runtime: &self.runtime };
-        let query = parse_query(sql)?;
-        Ok(Binder::new(&self.state, &names).query(&query)?)
+        Ok(Binder::new(&self.state, &self.tables()).query(&*parse_query(sql)?)?)
     }
 
     /// What the batch engine as it comes makes of a query, where there can be no two opinions.
@@ -214,14 +155,28 @@ impl Reference {
     /// The rows of a view: its query over the rows of the relations. One row's failure can fail the rows beside it, so
     /// that what counts is the query run row by row.
     pub fn view(&self, name: &str) -> Result<Bag> {
-        let (plan, physical) = &self.views[name];
-        self.run_view(plan, physical)
+        let Planned { optimized, physical, .. } = &self.views[name];
+        self.run_view(optimized, physical)
     }
 
     /// The same, planned anew: the batch engine's plans are not all fit to be run twice.
     pub fn view_afresh(&self, name: &str) -> Result<Bag> {
-        let (plan, _) = &self.views[name];
-        self.run_view(plan, &self.physical(plan)?)
+        let Planned { optimized, .. } = &self.views[name];
+        self.run_view(optimized, &self.physical(optimized)?)
+    }
+
+    /// The same over the rows of the views that it reads, each run by itself. Within one query, what fails may be
+    /// looked at on rows that a join or a group of such a view leaves out.
+    pub fn view_apart(&self, name: &str) -> Result<Bag> {
+        Ok(bag(&self.rows_apart(name)?.1))
+    }
+
+    pub fn rows_apart(&self, name: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        let plan = Binder::new(&self.state, &Apart(self)).query(&*parse_query(&self.views[name].sql)?)?;
+        let plan = self.state.optimize(&canonical(plan)?)?;
+        let physical = self.physical(&plan)?;
+        let rows = self.run(&self.state, &physical).or_else(|_| self.run_alone(&plan))?;
+        Ok((physical.schema(), rows))
     }
 
     fn run_view(&self, plan: &LogicalPlan, physical: &Arc<dyn ExecutionPlan>) -> Result<Bag> {
@@ -242,7 +197,7 @@ impl Reference {
     }
 
     fn set_alone(&self, alone: bool) {
-        self.rows.iter().for_each(|r| r.alone.store(alone, Ordering::Relaxed));
+        self.rows.iter().for_each(|r| r.set_alone(alone));
     }
 
     fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
@@ -268,7 +223,7 @@ impl Reference {
     fn query(&self, at: usize, sql: &str) -> Result<RecordBatch> {
         let plan = self.state.optimize(&self.bound(sql)?)?;
         let batches = self.run(&self.state, &self.physical(&plan)?).or_else(|_| self.run_alone(&plan))?;
-        let schema = self.rows[at].schema.clone();
+        let schema = self.rows[at].schema().clone();
         let batches: Vec<RecordBatch> = batches
             .iter()
             .map(|b| RecordBatch::try_new(schema.clone(), b.columns().to_vec()))
@@ -282,7 +237,7 @@ impl Reference {
         let relation = &self.relations[at];
         let name = &relation.name;
         let present = || self.rows[at].get();
-        let naive = Naive { state: &self.state, relation, schema: self.rows[at].schema.clone() };
+        let naive = Naive { state: &self.state, relation, schema: self.rows[at].schema().clone() };
         let rows = match change {
             Change::Truncate { .. } => RecordBatch::new_empty(naive.schema),
             Change::Upsert { rows, set, .. } => {
@@ -325,7 +280,7 @@ impl Reference {
             }
         };
         self.accept(relation, &rows)?;
-        *self.rows[at].rows.lock().unwrap() = rows;
+        self.rows[at].set(rows);
         Ok(())
     }
 

@@ -58,8 +58,8 @@ const OPEN: [&str; 31] = [
 /// What rounds floats or cuts them off, or takes NaN and the two zeros in another order than ours.
 const OPEN_FOR_FLOATS: [&str; 6] = ["sum(", "min(", "max(", "RECURSIVE", "AS BIGINT)", "AS INT)"];
 
-/// What takes NULL in a list for the least element.
-const OPEN_FOR_LISTS: [&str; 6] = ["<", ">", "BETWEEN", "min(", "max(", "est("];
+/// What takes NULL in a list for the least element, or leaves the elements of a list that it makes NULL.
+const OPEN_FOR_LISTS: [&str; 7] = ["<", ">", "BETWEEN", "min(", "max(", "est(", "NULLIF("];
 
 /// What makes floats of other numbers.
 pub const FLOATS: [&str; 3] = ["AS DOUBLE", "AS REAL", "sqrt("];
