@@ -23,7 +23,10 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use super::catalog::{Kind, Object};
 use super::history::History;
 use super::snapshot::Snapshot;
+use crate::delta::Delta;
 use crate::error::{Error, Result};
+use crate::operators::project::batch as with_schema;
+use crate::sql::lower::nullable;
 
 /// How rows are handed to a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +43,11 @@ pub enum Batching {
 /// When the view cannot be read because an expression of it fails on a row, or because it is out of service.
 pub fn object_rows(snapshot: &Snapshot, object: &Object, batching: Batching) -> Result<Arc<dyn TableProvider>> {
     if object.kind == Kind::Stream {
-        let partition =
-            Events { history: snapshot.history.clone(), object: object.id, schema: object.schema.clone(), batching };
-        return Ok(Arc::new(StreamingTable::try_new(object.schema.clone(), vec![Arc::new(partition)])?));
+        // What is never NULL is not told: see `sql::nullable_inputs`.
+        let schema = nullable(&object.schema);
+        let (history, logged) = (snapshot.history.clone(), object.schema.clone());
+        let partition = Events { history, object: object.id, logged, schema: schema.clone(), batching };
+        return Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(partition)])?));
     }
     let rows = snapshot
         .rows
@@ -170,6 +175,8 @@ impl TableProvider for Chunks {
 struct Events {
     history: History,
     object: u32,
+    /// Its columns, as they are in the log.
+    logged: SchemaRef,
     schema: SchemaRef,
     batching: Batching,
 }
@@ -186,11 +193,15 @@ impl PartitionStream for Events {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.history.scan(self.object, &self.schema);
-        let batching = self.batching;
-        let batches = rows.flat_map(move |delta| match delta {
-            Ok(delta) => cut(delta.batch, batching).into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error.into())],
+        let rows = self.history.scan(self.object, &self.logged);
+        let (schema, batching) = (self.schema.clone(), self.batching);
+        let batches = rows.flat_map(move |delta| {
+            let batch =
+                delta.and_then(|Delta { batch: b, .. }| with_schema(&schema, b.columns().to_vec(), b.num_rows()));
+            match batch {
+                Ok(batch) => cut(batch, batching).into_iter().map(Ok).collect::<Vec<_>>(),
+                Err(error) => vec![Err(error.into())],
+            }
         });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }

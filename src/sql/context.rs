@@ -15,6 +15,7 @@ use datafusion::optimizer::{Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
 use super::checked::CheckArithmetic;
+use super::nullable_inputs::nullable_inputs;
 use super::operators::planners;
 use super::rules::{physical_rules, rules};
 use super::short_alias::ShortAlias;
@@ -81,6 +82,7 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
 /// What the batch engine's analyser finds wrong with the plan.
 pub fn optimize_for_view(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     let context = ViewOptimizer::new(state);
+    let plan = nullable_inputs(plan)?;
     let plan = state.analyzer().execute_and_check(plan, &context.options, |_, _| {})?;
     let rules = rules().into_iter().filter(|rule| !RULES_DROPPED_FOR_VIEWS.contains(&rule.name())).collect();
     Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
