@@ -20,17 +20,19 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
-use datafusion::sql::sqlparser::ast::{Cte, Query, SetExpr, Statement, TableFactor, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Cte, Query, SetExpr, Statement, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+};
 
 use super::canonical::comparable;
-use super::parse::parse_query;
+use super::parse::{normalize, parse_query};
 use crate::error::Result;
 
 /// The columns of a query, by name and type.
 type Columns = Vec<(String, DataType)>;
 
-/// The columns that each recursive query's base will have, of those where a type changes. Queries of one name in one
-/// statement cannot be told apart, and are left as they are.
+/// The columns that each recursive query's base will have, of those where a type changes. Two of one name cannot be told
+/// apart, and are left as they are; those of views that are read do not count, as their types were settled before.
 fn changing(plan: &LogicalPlan, options: &ConfigOptions) -> Result<HashMap<String, Columns>> {
     let mut found: HashMap<String, Option<Columns>> = HashMap::new();
     plan.apply_with_subqueries(|node| {
@@ -39,8 +41,9 @@ fn changing(plan: &LogicalPlan, options: &ConfigOptions) -> Result<HashMap<Strin
                 plan.schema().fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
             };
             let coerced = columns(&coerced(query.static_term.as_ref().clone(), options)?);
-            let changed = (coerced != columns(&query.static_term)).then_some(coerced);
-            found.entry(query.name.clone()).and_modify(|columns| *columns = None).or_insert(changed);
+            if coerced != columns(&query.static_term) {
+                found.entry(query.name.clone()).and_modify(|columns| *columns = None).or_insert(Some(coerced));
+            }
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
@@ -61,11 +64,30 @@ pub fn coerced(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan
 /// # Errors
 /// When the plan's types do not fit each other.
 pub fn with_base_types(statement: &mut Statement, plan: &LogicalPlan, options: &ConfigOptions) -> Result<bool> {
-    let types = changing(plan, options)?;
+    let mut types = changing(plan, options)?;
+    if !types.is_empty() {
+        let mut names = Names(HashMap::new());
+        let _ = Visit::visit(statement, &mut names);
+        types.retain(|name, _| names.0.get(name) == Some(&1));
+    }
     if !types.is_empty() {
         let _ = statement.visit(&mut Bases(&types));
     }
     Ok(!types.is_empty())
+}
+
+/// How often a statement gives a name to a query.
+struct Names(HashMap<String, usize>);
+
+impl Visitor for Names {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            *self.0.entry(normalize(&cte.alias.name)).or_default() += 1;
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 struct Bases<'a>(&'a HashMap<String, Columns>);
@@ -75,9 +97,7 @@ impl VisitorMut for Bases<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         for Cte { alias, query, .. } in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
-            let name = &alias.name;
-            let name = if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() };
-            if let Some(columns) = self.0.get(&name)
+            if let Some(columns) = self.0.get(&normalize(&alias.name))
                 && let SetExpr::SetOperation { left, .. } = query.body.as_mut()
             {
                 cast(left, columns);

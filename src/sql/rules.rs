@@ -12,7 +12,9 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::functions::ClearFields;
 use super::keep_failing::{KeepConditions, KeepFailing};
+use super::literals_right::LiteralsRight;
 use super::named_keys::NamedKeys;
+use super::plain_orders::PlainOrders;
 use super::round_limit::LimitRounds;
 use super::row_by_row::CutBatches;
 use super::skip_sorted::SkipSorted;
@@ -38,8 +40,13 @@ pub fn rules() -> Vec<Rule> {
         "eliminate_join" => Arc::new(KeepFailing(rule)) as Rule,
         _ => rule,
     };
-    let rules = Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name())).map(corrected);
-    rules.chain([Arc::new(ClearFields) as Rule, Arc::new(SkipSorted) as Rule, Arc::new(NamedKeys) as Rule]).collect()
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| !DROPPED.contains(&rule.name()));
+    let rules = rules.flat_map(|rule| {
+        let first = (rule.name() == "push_down_filter").then(|| Arc::new(LiteralsRight) as Rule);
+        first.into_iter().chain([corrected(rule)])
+    });
+    let own: [Rule; 4] = [Arc::new(ClearFields), Arc::new(SkipSorted), Arc::new(NamedKeys), Arc::new(PlainOrders)];
+    rules.chain(own).collect()
 }
 
 /// Refuses plans whose order it cannot prove; it cannot where an expression in ORDER BY may fail, such as `10 / b > 3`.

@@ -146,7 +146,11 @@ impl Rewrite {
         let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery));
         self.depth.set(self.depth.get() - 1);
         let plan = plan?;
-        Ok(Subquery { subquery: plan.into(), ..subquery })
+        // The batch engine also lists what a lateral join within binds.
+        let outer = outer_columns(&plan)?;
+        let is_outer = |expr: &Expr| !matches!(expr, Expr::OuterReferenceColumn(_, column) if !outer.contains(column));
+        let outer_ref_columns = subquery.outer_ref_columns.into_iter().filter(is_outer).collect();
+        Ok(Subquery { subquery: plan.into(), outer_ref_columns, ..subquery })
     }
 
     fn filter(&self, filter: Filter) -> Result<LogicalPlan> {

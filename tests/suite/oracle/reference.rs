@@ -114,8 +114,7 @@ impl Reference {
     /// batch engine's own where ours cannot be run.
     fn planned(&self, sql: &str) -> Result<(LogicalPlan, LogicalPlan, Arc<dyn ExecutionPlan>)> {
         let ready = |plan: LogicalPlan| {
-            let plan = canonical(plan)?;
-            let optimized = self.state.optimize(&plan)?;
+            let optimized = self.state.optimize(&canonical(plan.clone())?)?;
             let physical = self.physical(&optimized)?;
             Ok((plan, optimized, physical))
         };
