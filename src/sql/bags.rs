@@ -5,11 +5,13 @@
 //! counts.
 
 use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{JoinType, NullEquality, Result, plan_err};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, cast};
 
+use super::base_types::coerced;
 use super::own_node::{Own, OwnNode};
 
 /// Rewrites a plan as the module's text says. Applied to the plan as it is written.
@@ -34,6 +36,9 @@ fn is_bag_operation(join: &Join) -> bool {
 
 fn bag(join: Join) -> Result<LogicalPlan> {
     let except = join.join_type == JoinType::LeftAnti;
+    // As it is written, a CASE has the type of its first branch, and a UNION those of its first query.
+    let settled = |side: &LogicalPlan| coerced(side.clone(), &ConfigOptions::default());
+    let join = Join { left: settled(&join.left)?.into(), right: settled(&join.right)?.into(), ..join };
     let (mut left, mut right, mut back) = (Vec::new(), Vec::new(), Vec::new());
     for (at, (l, r)) in join.on.into_iter().enumerate() {
         let (l_type, r_type) = (l.get_type(join.left.schema())?, r.get_type(join.right.schema())?);

@@ -62,6 +62,7 @@ mod rules;
 mod short_alias;
 mod skip_sorted;
 mod slips;
+mod sort_nested;
 pub mod split;
 pub mod statement;
 pub mod subquery;

@@ -18,6 +18,7 @@ use super::plain_orders::PlainOrders;
 use super::round_limit::LimitRounds;
 use super::row_by_row::CutBatches;
 use super::skip_sorted::SkipSorted;
+use super::sort_nested::SortNested;
 use super::subquery::{lateral, outer_columns};
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
@@ -60,7 +61,7 @@ pub fn physical_rules() -> Vec<PhysicalRule> {
         _ => rule,
     };
     let rules = PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != UNPROVEN).map(corrected);
-    rules.chain([Arc::new(LimitRounds) as _, Arc::new(CutBatches) as _]).collect()
+    rules.chain([Arc::new(SortNested) as _, Arc::new(LimitRounds) as _, Arc::new(CutBatches) as _]).collect()
 }
 
 /// Whether a group expression has the group of all rows among its sets.

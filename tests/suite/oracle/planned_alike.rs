@@ -109,3 +109,28 @@ fn what_fails_in_a_view_on_views_fails_on_their_rows_alone() {
         "INSERT INTO t VALUES (2147483647)",
     ]);
 }
+
+#[test]
+fn lists_with_null_are_among_the_first_however_many_rows_there_are() {
+    let database = verified(&[
+        "CREATE STREAM t (l BIGINT[])",
+        "CREATE MATERIALIZED VIEW v AS SELECT l FROM t ORDER BY l DESC NULLS LAST LIMIT 2",
+        "INSERT INTO t SELECT [1, n] FROM generate_series(1, 9) AS s(n)",
+        "INSERT INTO t VALUES ([NULL, 5])",
+        "INSERT INTO t VALUES ([NULL])",
+    ]);
+    assert_eq!(rows(&database, "SELECT l[2] FROM v ORDER BY 1"), ["5", "∅"]);
+}
+
+#[test]
+fn rows_that_are_counted_keep_their_digits() {
+    let database = verified(&[
+        "CREATE TABLE t (r REAL, d DOUBLE)",
+        "INSERT INTO t VALUES (NULL, 0.123456789012)",
+        "CREATE MATERIALIZED VIEW v AS SELECT CASE WHEN r > 0 THEN r ELSE d END AS c FROM t EXCEPT ALL SELECT 1 FROM t",
+        "CREATE MATERIALIZED VIEW w AS SELECT round(c) AS c FROM (SELECT r AS c FROM t UNION ALL SELECT d FROM t) AS s
+            INTERSECT ALL SELECT 0.0 FROM t",
+    ]);
+    assert_eq!(rows(&database, "SELECT c FROM v"), ["0.123456789012"]);
+    assert_eq!(rows(&database, "SELECT c FROM w"), ["0.0"]);
+}
