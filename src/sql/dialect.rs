@@ -78,9 +78,9 @@ impl Dialect for MillstreamDialect {
         None
     }
 
-    /// `SELECT 1 ON CONFLICT ...` has no column `on`.
+    /// `SELECT 1 ON CONFLICT ...` has no column `on`, and `SELECT 1 top` one called `top`.
     fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
-        *keyword != Keyword::ON && GenericDialect.is_column_alias(keyword, parser)
+        *keyword == Keyword::TOP || *keyword != Keyword::ON && GenericDialect.is_column_alias(keyword, parser)
     }
 
     /// `'a'` and `'b'` on the next line are one text, where the general dialect takes the second for a name.
@@ -90,7 +90,7 @@ impl Dialect for MillstreamDialect {
 
     as_general! {
         supports_unicode_string_literal supports_partition_by_after_order_by supports_array_join_syntax
-        supports_group_by_expr supports_group_by_with_modifier supports_left_associative_joins_without_parens
+        supports_group_by_expr supports_left_associative_joins_without_parens
         supports_connect_by supports_match_recognize supports_pipe_operator supports_start_transaction_modifier
         supports_window_function_null_treatment_arg supports_dictionary_syntax
         supports_window_clause_named_window_reference supports_parenthesized_set_variables

@@ -20,6 +20,7 @@ use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 use datafusion_functions_json::udfs::{json_as_text_udf, json_contains_udf, json_get_json_udf, json_union_to_text_udf};
 use serde::de::IgnoredAny;
 
+use super::json_within::json_within;
 use crate::error::Result;
 
 /// Adds the functions to a session.
@@ -30,6 +31,7 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     datafusion_functions_json::register_all(state)?;
     state.register_udf(Arc::new(json_valid()))?;
     state.register_udf(Arc::new(json_checked()))?;
+    state.register_udf(Arc::new(json_within()))?;
     Ok(())
 }
 

@@ -34,6 +34,7 @@ pub mod inline;
 mod interval;
 pub mod interval_text;
 pub mod json;
+mod json_within;
 mod keep_failing;
 mod kinds;
 mod literals_right;

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions::Cleared;
-use super::{division, interval, json, moments, subscript};
+use super::{division, interval, json, json_within, moments, subscript};
 
 /// The planners of operators of a session, ours first.
 pub fn planners(known: Vec<Arc<dyn ExprPlanner>>) -> Vec<Arc<dyn ExprPlanner>> {
@@ -26,6 +26,9 @@ struct Operators;
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let mut planned = json::call(&expr)?;
+        if planned.is_none() {
+            planned = json_within::call(&expr, schema)?;
+        }
         if planned.is_none() {
             planned = interval::product(&expr, schema)?;
         }

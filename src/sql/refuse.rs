@@ -44,7 +44,7 @@ impl Visitor for Ignored {
             Query { format_clause: Some(_), .. } => ControlFlow::Break("FORMAT"),
             Query { body, .. } => match body.as_ref() {
                 SetExpr::Select(select) if select.into.is_some() => ControlFlow::Break("INTO"),
-                SetExpr::Select(select) if has_modifiers(&select.group_by) => ControlFlow::Break("WITH"),
+                SetExpr::Select(select) if has_modifiers(&select.group_by) => ControlFlow::Break("GROUPING SETS"),
                 _ => ControlFlow::Continue(()),
             },
         }
@@ -186,7 +186,7 @@ impl Visitor for Subqueries {
     }
 }
 
-/// `GROUP BY ALL WITH ROLLUP` and the like.
+/// `GROUP BY ALL GROUPING SETS (...)`.
 fn has_modifiers(group_by: &GroupByExpr) -> bool {
     matches!(group_by, GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty())
 }
@@ -202,7 +202,7 @@ mod tests {
             ("SELECT * FROM t TABLESAMPLE (10)", "`TABLESAMPLE`"),
             ("SELECT 1 FROM (SELECT * FROM t FOR UPDATE)", "`FOR`"),
             ("CREATE VIEW v AS SELECT * FROM t TABLESAMPLE (10)", "`TABLESAMPLE`"),
-            ("SELECT a FROM t GROUP BY ALL WITH CUBE", "`WITH`"),
+            ("SELECT a FROM t GROUP BY ALL GROUPING SETS ((a))", "`GROUPING SETS`"),
             ("SELECT a INTO u FROM t", "`INTO`"),
             ("INSERT INTO t SELECT * FROM u FOR SHARE", "`FOR`"),
         ] {
