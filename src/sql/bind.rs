@@ -33,6 +33,7 @@ use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::parse::normalize;
 use super::postgres::rewrite;
 use super::recursive_terms::{refuse_cuts, refuse_limits, refuse_reads_within, terms};
+use super::shadowed::refuse_shadowed;
 use super::unanswerable::refuse_unanswerable;
 use crate::error::{Error, Result, is_about_names, list, nearest};
 
@@ -135,6 +136,7 @@ impl<'a> Binder<'a> {
         write_out_windows(&mut statement)?;
         write_out_sets(&mut statement)?;
         write_out_merged(&mut statement, &|name| self.columns_of(name))?;
+        refuse_shadowed(&statement, &|name| self.columns_of(name))?;
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;
         group_once(&mut statement);

@@ -51,7 +51,8 @@ pub(super) fn call(expr: &RawBinaryExpr, schema: &DFSchema) -> Result<Option<Exp
 }
 
 fn read(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| exec_datafusion_err!("invalid input syntax for type json: '{text}': {error}"))
+    serde_json::from_str(text)
+        .map_err(|error| exec_datafusion_err!("invalid input syntax for type json: '{text}': {error}"))
 }
 
 fn is_within(part: &Value, whole: &Value) -> bool {

@@ -60,6 +60,7 @@ pub mod relations;
 mod round_limit;
 mod row_by_row;
 mod rules;
+mod shadowed;
 mod short_alias;
 mod skip_sorted;
 mod slips;
