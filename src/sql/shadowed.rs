@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Query, Select, Spanned, Statement, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, ObjectName, Query, Select, Spanned, Statement, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
 };
 
 use super::columns::name_of;
@@ -34,7 +34,11 @@ pub fn refuse_shadowed(statement: &Statement, catalog: Catalog) -> Result<()> {
 #[derive(Default)]
 struct Named {
     tables: HashSet<String>,
+    /// Columns that the text names.
     columns: HashSet<String>,
+    /// Relations whose columns the catalog knows. They are asked for only when they matter: a view has to be planned for
+    /// its columns, and so do the views below it.
+    relations: Vec<ObjectName>,
 }
 
 struct Shadows<'a> {
@@ -48,7 +52,7 @@ impl Visitor for Shadows<'_> {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
         let mut named = Named::default();
-        select.from.iter().for_each(|item| named.add(item, self.catalog));
+        select.from.iter().for_each(|item| named.add(item));
         self.selects.push(named);
         ControlFlow::Continue(())
     }
@@ -64,7 +68,7 @@ impl Visitor for Shadows<'_> {
         let Some(of) = self.selects.iter().rposition(|select| select.tables.contains(&table)) else {
             return ControlFlow::Continue(());
         };
-        if !self.selects[of + 1..].iter().any(|select| select.columns.contains(&table)) {
+        if !self.selects[of + 1..].iter().any(|select| select.has_column(&table, self.catalog)) {
             return ControlFlow::Continue(());
         }
         let start = expr.span().start;
@@ -77,11 +81,16 @@ impl Visitor for Shadows<'_> {
 }
 
 impl Named {
-    fn add(&mut self, item: &TableWithJoins, catalog: Catalog) {
+    fn has_column(&self, wanted: &str, catalog: Catalog) -> bool {
+        let known = |name| catalog(name).is_some_and(|columns| columns.iter().any(|column| column == wanted));
+        self.columns.contains(wanted) || self.relations.iter().any(known)
+    }
+
+    fn add(&mut self, item: &TableWithJoins) {
         for factor in std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation)) {
             let alias = match factor {
                 TableFactor::Table { name, alias, .. } => {
-                    self.columns.extend(catalog(name).unwrap_or_default());
+                    self.relations.push(name.clone());
                     if alias.is_none() {
                         self.tables.extend(name.0.last().and_then(|part| part.as_ident()).map(normalize));
                     }
@@ -92,7 +101,7 @@ impl Named {
                     alias
                 }
                 TableFactor::NestedJoin { table_with_joins, alias } => {
-                    self.add(table_with_joins, catalog);
+                    self.add(table_with_joins);
                     alias
                 }
                 TableFactor::TableFunction { alias, .. }
