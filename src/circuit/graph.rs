@@ -8,11 +8,13 @@ mod failure;
 mod print;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
 use super::errors::ErrorSet;
-use super::{Facts, Operator, StateSize, Tick};
+use super::time::Watermarks;
+use super::{Facts, Growth, Operator, StateSize, Tick};
 use crate::delta::{Delta, RowError};
 use crate::error::{Error, Result, caught};
 
@@ -84,6 +86,8 @@ pub struct Circuit {
     broke: bool,
     /// Nodes that were asked for since [`Circuit::take_added`].
     added: Vec<NodeId>,
+    /// The watermarks that operators were last told of.
+    closed_at: Arc<Watermarks>,
     /// Failures that came and went at nodes that leave failing rows out, since [`Circuit::take_skipped`].
     skipped: Skipped,
 }
@@ -252,6 +256,7 @@ impl Circuit {
         let mut outputs = Outputs::new();
         let mut broken: BTreeMap<NodeId, Error> = BTreeMap::new();
         let (mut moved, mut broke) = (0, false);
+        let closes = self.closed_at != tick.watermarks;
         for (id, node) in &mut self.nodes {
             if let Some(error) = node.inputs.iter().find_map(|input| broken.get(input)) {
                 node.broken.get_or_insert_with(|| error.clone());
@@ -265,6 +270,10 @@ impl Circuit {
                 Body::Operator(operator) => {
                     let moved = node.inputs.iter().any(|input| outputs.contains_key(input));
                     if !moved && !node.every_tick && node.started {
+                        if closes && let Err(error) = operator.close(&tick.watermarks) {
+                            broke = true;
+                            node.broken = Some(error);
+                        }
                         continue;
                     }
                     node.started = true;
@@ -274,7 +283,11 @@ impl Circuit {
                         .zip(&node.unchanged)
                         .map(|(input, unchanged)| outputs.get(input).unwrap_or(unchanged))
                         .collect();
-                    Some(guarded(operator.as_mut(), &inputs, tick))
+                    let stepped = guarded(operator.as_mut(), &inputs, tick);
+                    Some(stepped.and_then(|delta| match closes {
+                        true => operator.close(&tick.watermarks).map(|()| delta),
+                        false => Ok(delta),
+                    }))
                 }
             };
             match delta {
@@ -298,6 +311,9 @@ impl Circuit {
                 }
                 None => {}
             }
+        }
+        if closes {
+            self.closed_at = tick.watermarks.clone();
         }
         self.moved += moved;
         self.broke |= broke;
@@ -372,6 +388,13 @@ fn guarded(operator: &mut dyn Operator, inputs: &[&Delta], tick: &Tick) -> Resul
 }
 
 impl Node {
+    fn growth(&self) -> Growth {
+        match &self.body {
+            Body::Input(_) => Growth::None,
+            Body::Operator(operator) => operator.growth(),
+        }
+    }
+
     fn state(&self) -> Option<StateSize> {
         match &self.body {
             Body::Input(_) => None,

@@ -13,9 +13,11 @@
 mod errors;
 mod explain;
 mod graph;
+pub mod time;
 mod widen;
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
@@ -24,14 +26,17 @@ pub use graph::{Circuit, NodeId, NodeSpec, Outputs, Skipped};
 
 use crate::delta::Delta;
 use crate::error::Result;
+use time::{Bound, Closing, Watermarks};
 
 /// The moment of a step: what an operator may know beside its inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tick {
     /// The last offset whose changes the step holds.
     pub offset: u64,
     /// The logged time of that commit, in microseconds since 1970-01-01 UTC.
     pub time: i64,
+    /// How far streams have come with that commit.
+    pub watermarks: Arc<Watermarks>,
     /// Bytes that one operator may put out in the step. An operator whose output can be far larger than its input
     /// looks at it before it makes the rows.
     pub output_bytes_max: usize,
@@ -40,7 +45,7 @@ pub struct Tick {
 /// The empty log, and no limit.
 impl Default for Tick {
     fn default() -> Self {
-        Tick { offset: 0, time: 0, output_bytes_max: usize::MAX }
+        Tick { offset: 0, time: 0, watermarks: Arc::default(), output_bytes_max: usize::MAX }
     }
 }
 
@@ -59,9 +64,23 @@ pub trait Operator: Display + Send {
     /// step: the row goes to [`Delta::errors`].
     fn step(&mut self, inputs: &[&Delta], tick: &Tick) -> Result<Delta>;
 
+    /// Lets go of what no later change can touch, now that watermarks are here. The output does not change by it.
+    ///
+    /// # Errors
+    /// Only for what stops the engine.
+    fn close(&mut self, watermarks: &Watermarks) -> Result<()> {
+        let _ = watermarks;
+        Ok(())
+    }
+
     /// The operator's state, if it keeps any.
     fn state(&self) -> Option<StateSize> {
         None
+    }
+
+    /// How far the state can grow; for ever, where nothing else is said of an operator that has one.
+    fn growth(&self) -> Growth {
+        if self.state().is_some() { Growth::Open } else { Growth::None }
     }
 
     /// The circuit that the operator runs within itself, and the node that it reads there. An input of that circuit
@@ -73,6 +92,19 @@ pub trait Operator: Display + Send {
 
 /// In an operator's own circuit, the input for the rows that the operator itself puts in.
 pub const OWN_ROWS: u32 = u32::MAX;
+
+/// How far an operator's state can grow, however many rows come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Growth {
+    /// There is no state.
+    None,
+    /// It has a size of its own.
+    Fixed,
+    /// It holds what is not behind this bound.
+    Closed(Bound),
+    /// For ever.
+    Open,
+}
 
 /// How much an operator holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,4 +122,6 @@ pub struct Facts {
     pub append_only: bool,
     /// These columns hold no combination of values twice, and every weight in the integral is one.
     pub key: Option<Vec<usize>>,
+    /// Columns by which rows are known that no later change touches.
+    pub closing: Vec<Closing>,
 }

@@ -32,6 +32,12 @@ impl Added {
         self.0.is_empty()
     }
 
+    /// The same for columns that stand so many places further on.
+    #[must_use]
+    pub fn shifted(&self, places: usize) -> Added {
+        Added(self.0.iter().map(|(column, text)| (column + places, text.clone())).collect())
+    }
+
     /// Notes the value of older rows in the column at a place: an array of one.
     ///
     /// # Errors

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
+use super::event_time::EventTime;
 use super::index::Index;
 use super::known::{Comments, Known};
 use super::temporary::{FIRST_TEMPORARY_ID, is_temporary};
 use crate::circuit::Facts;
+use crate::circuit::time::{Bound, Closing};
 use crate::delta::added::Added;
 use crate::error::{Error, Result, list, nearest};
 use crate::sql::depth::{DEPTH_MAX, depth};
@@ -101,6 +103,18 @@ pub struct Object {
     /// The session that it lives in, if it is temporary: it is then never written.
     #[serde(skip)]
     pub session: Option<u64>,
+    /// The event time of a stream that has a watermark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTime>,
+    /// Whether a view shows rows only once they can change no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_close: bool,
+    /// For so many microseconds after they can change no more a view keeps rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<i64>,
+    /// The stream whose late rows it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_of: Option<u32>,
 }
 
 /// A CHECK constraint.
@@ -118,6 +132,7 @@ impl Object {
         Facts {
             append_only: self.kind == Kind::Stream,
             key: (self.kind == Kind::Table && !self.key.is_empty()).then(|| self.key.clone()),
+            closing: self.event_time.iter().map(|time| closing(self.id, time)).collect(),
         }
     }
 
@@ -130,6 +145,11 @@ impl Object {
     pub fn has_source(&self) -> bool {
         self.options.contains_key("connector")
     }
+}
+
+/// Rows of a stream that come later have event times that are not before its watermark.
+fn closing(stream: u32, event_time: &EventTime) -> Closing {
+    Closing { column: event_time.column, bound: Bound::Watermark(stream) }
 }
 
 /// A change of the catalog, as it is written to the log.

@@ -10,7 +10,7 @@ use super::clock::now;
 use super::core::Core;
 use super::request::{Change, Commit, Committed, Reply};
 use super::subscribe::Update;
-use super::system::{REJECTS, rejects_object};
+use super::system;
 use super::table::TableChange;
 use super::temporary::is_temporary;
 use crate::circuit::{Outputs, Tick};
@@ -123,25 +123,44 @@ impl Core {
             return Err(Error::Limit(format!("the commit has {rows} rows and the limit is {COMMIT_ROWS_MAX}")));
         }
         let mut resolved: Vec<(u32, Delta)> = Vec::new();
-        for change in changes {
-            match self.resolve_one(change) {
-                Ok(delta) if delta.has_rows() => resolved.push((change.object(), delta)),
-                Ok(_) => {}
-                Err(error) => {
-                    self.take_back(resolved.iter().map(|(object, delta)| (*object, delta)));
-                    return Err(error);
+        let outcome = changes.iter().try_for_each(|change| {
+            let (on_time, late) = self.without_late(change)?;
+            for change in std::iter::once(on_time.as_ref().unwrap_or(change)).chain(&late) {
+                let delta = self.resolve_one(change)?;
+                if delta.has_rows() {
+                    resolved.push((change.object(), delta));
                 }
             }
+            Ok(())
+        });
+        // All rows of a commit come at once: they are measured by the watermark before it.
+        let outcome =
+            outcome.and_then(|()| resolved.iter().try_for_each(|(id, delta)| self.clocks.observe(*id, &delta.batch)));
+        match outcome {
+            Ok(()) => Ok(resolved),
+            Err(error) => {
+                self.take_back(resolved.iter().map(|(object, delta)| (*object, delta)));
+                Err(error)
+            }
         }
-        Ok(resolved)
+    }
+
+    /// A change without the rows that are late, and the change that these are; nothing where none is.
+    fn without_late(&self, change: &Change) -> Result<(Option<Change>, Option<Change>)> {
+        let Change::Events { object, batch } = change else { return Ok((None, None)) };
+        let Some((batch, late, late_rows)) = self.clocks.split(*object, batch)? else { return Ok((None, None)) };
+        let on_time = Change::Events { object: *object, batch };
+        Ok((Some(on_time), Some(Change::Events { object: late, batch: late_rows })))
     }
 
     fn resolve_one(&mut self, change: &Change) -> Result<Delta> {
         let id = change.object();
         let object = match self.catalog.get(id) {
             Some(object) => object.clone(),
-            None if id == REJECTS => rejects_object().into(),
-            None => return Err(Error::input("the stream or table was dropped meanwhile")),
+            None => match system::stream(id) {
+                Some(stream) => stream.into(),
+                None => return Err(Error::input("the stream or table was dropped meanwhile")),
+            },
         };
         if change.columns() != object.schema.fields().len() {
             return Err(Error::input(format!("`{}` has got another column meanwhile", object.name))
@@ -185,6 +204,7 @@ impl Core {
         if !group.times.is_empty()
             && let Err(error) = self.flush_rows(group.times, group.parts, group.marks)
         {
+            self.clocks.rewind(&self.tick.watermarks);
             for (reply, _) in group.replies {
                 reply.send(Err(error.clone()));
             }
@@ -201,7 +221,7 @@ impl Core {
         let tick = Tick {
             offset: self.tick.offset + times.len() as u64,
             time: *times.last().expect("not empty"),
-            ..self.tick
+            ..self.tick.clone()
         };
         let whole = |(object, part): (&u32, &PartBuilder)| {
             Ok((*object, part.runs.clone(), Delta::concat(&part.deltas[0].schema(), &part.deltas)?))
@@ -240,6 +260,7 @@ impl Core {
             return self.step_each(&times, &changes);
         }
         self.tick = tick;
+        self.tick.watermarks = self.clocks.shared(&self.tick.watermarks);
         let mut inputs = Outputs::new();
         for (object, _, delta) in &changes {
             self.circuit.route(*object, delta, &mut inputs)?;
@@ -252,8 +273,10 @@ impl Core {
     fn step_each(&mut self, times: &[i64], changes: &[(u32, Vec<Run>, Delta)]) -> Result<()> {
         // Of each part, the run that is next and where its rows begin.
         let mut places = vec![(0, 0); changes.len()];
+        let mut clocks = self.clocks.clone();
+        clocks.rewind(&self.tick.watermarks);
         for (commit, time) in times.iter().enumerate() {
-            self.tick = Tick { offset: self.tick.offset + 1, time: *time, ..self.tick };
+            self.tick = Tick { offset: self.tick.offset + 1, time: *time, ..self.tick.clone() };
             let mut inputs = Outputs::new();
             for ((object, runs, delta), (run, row)) in changes.iter().zip(&mut places) {
                 let (start, first) = (*row, *run);
@@ -265,8 +288,10 @@ impl Core {
                     continue;
                 }
                 let part = Delta::new(delta.batch.slice(start, length), delta.weights.slice(start, length));
+                clocks.observe(*object, &part.batch)?;
                 self.circuit.route(*object, &part, &mut inputs)?;
             }
+            self.tick.watermarks = clocks.shared(&self.tick.watermarks);
             self.step(inputs);
         }
         Ok(())

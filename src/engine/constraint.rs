@@ -177,5 +177,12 @@ pub fn empty_snapshot(catalog: Arc<Catalog>, time: i64) -> Arc<Snapshot> {
         added: Arc::default(),
         pending: Arc::default(),
     };
-    Arc::new(Snapshot { offset: 0, time, catalog, rows: std::collections::HashMap::new(), history })
+    Arc::new(Snapshot {
+        offset: 0,
+        time,
+        catalog,
+        rows: std::collections::HashMap::new(),
+        history,
+        closings: Default::default(),
+    })
 }

@@ -9,14 +9,16 @@ use crossbeam_channel::Receiver;
 use datafusion::execution::session_state::SessionState;
 
 use super::catalog::{Catalog, Kind, Object};
+use super::closing::{Closings, ViewClosing};
 use super::commit::Group;
+use super::event_time::Clocks;
 use super::memory::Memory;
 use super::request::{Request, looked_for, reply};
 use super::skipped::Skipped;
 use super::snapshot::{Rows, Snapshot};
 use super::store::{ArchivedSegment, Store};
 use super::subscribe::{Feed, Update};
-use super::system::ERRORS;
+use super::system::{ERRORS, WATERMARKS};
 use super::table::Table;
 use super::trace::OwnNodes;
 use crate::circuit::{Circuit, ExplainLine, NodeId, Tick};
@@ -39,6 +41,8 @@ pub struct Core {
     /// When each table last changed.
     pub(super) changed: HashMap<u32, u64>,
     pub(super) tick: Tick,
+    /// As of the commits that are admitted; `tick` has what is durable.
+    pub(super) clocks: Clocks,
     pub(super) session: Arc<ArcSwap<SessionState>>,
     pub(super) each_alone: bool,
     pub(super) memory: Memory,
@@ -52,6 +56,8 @@ pub struct View {
     pub(super) rows: RowSet,
     /// Its operators, when it leaves out the rows on which they fail; else none.
     pub(super) own: OwnNodes,
+    /// How its rows depend on watermarks.
+    pub(super) closing: Option<ViewClosing>,
     /// The failures on rows that it leaves out.
     pub(super) skipped: Skipped,
     /// Who wants to hear of changes.
@@ -168,6 +174,8 @@ impl Core {
         for id in objects {
             if *id == ERRORS {
                 rows.insert(*id, self.errors()?);
+            } else if *id == WATERMARKS {
+                rows.insert(*id, self.clocks.listed(&self.catalog)?);
             } else if let Some(table) = self.tables.get_mut(id) {
                 let set = table.rows();
                 let before = set.bytes();
@@ -189,7 +197,15 @@ impl Core {
             catalog: self.catalog.clone(),
             rows,
             history: self.store.history(self.tick.offset),
+            closings: self.closings(),
         }))
+    }
+
+    /// The views whose rows depend on watermarks.
+    fn closings(&self) -> Closings {
+        let closing = |(id, view): (&u32, &View)| Some((*id, view.closing.clone()?));
+        let views = self.views.iter().filter_map(closing).collect();
+        Closings { views: Arc::new(views), watermarks: self.tick.watermarks.clone() }
     }
 
     /// The rows of a table that have one of these primary keys.
@@ -229,7 +245,7 @@ impl Core {
 
     fn explain_new(&self, object: &Object) -> Result<Vec<ExplainLine>> {
         let mut circuit = Circuit::new();
-        let (node, _) = self.lower_view(&self.catalog, object, &self.view_facts(), &mut circuit)?;
+        let node = self.lower_view(&self.catalog, object, &self.view_facts(), &mut circuit)?.root;
         Ok(circuit.explain(node, &|object| object_name(&self.catalog, object)))
     }
 
@@ -246,8 +262,10 @@ pub fn object_name(catalog: &Catalog, id: u32) -> String {
     match catalog.get(id) {
         Some(object) if object.kind == Kind::MaterializedView => format!("view {}", object.name),
         Some(object) => format!("{} {}", object.kind.name(), object.name),
-        None if id == super::system::REJECTS => "stream system.rejects".into(),
-        None => format!("object {id}"),
+        None => match super::system::stream(id) {
+            Some(stream) => format!("stream system.{}", stream.name),
+            None => format!("object {id}"),
+        },
     }
 }
 

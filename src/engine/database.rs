@@ -175,7 +175,7 @@ impl Database {
             let batch = fit(object, batch)?;
             self.inner.constraints(object)?.check(&batch)?;
             changes.push(match object.kind {
-                Kind::Stream => Change::Events { object: object.id, batch },
+                Kind::Stream if object.late_of.is_none() => Change::Events { object: object.id, batch },
                 Kind::Table => Change::Table { object: object.id, change: TableChange::Upsert(batch) },
                 kind => return Err(Error::input(format!("`{name}` is a {} and takes no rows", kind.name()))),
             });

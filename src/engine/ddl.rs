@@ -12,6 +12,7 @@ use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 use super::catalog::{Catalog, Check, Ddl, Kind, Object};
 use super::constraint::{Constraints, defaults};
 use super::database::Database;
+use super::event_time::{EventTime, late_object, micros};
 use super::known::{Comments, Known};
 use super::names::InputNames;
 use super::query::Cancel;
@@ -19,11 +20,14 @@ use super::session::Outcome;
 use super::show;
 use crate::delta::added::Added;
 use crate::error::{Error, Result, nearest};
+use crate::interval::{self, Range};
 use crate::sql::bind::Binder;
 use crate::sql::parse::normalize;
-use crate::sql::statement::{CreateRelation, Drop, DropKind};
+use crate::sql::statement::{CreateRelation, Drop, DropKind, WatermarkClause};
 use crate::sql::types::{characters_max, is_json};
 
+/// The option of a stream that says when its watermark moves with the clock.
+const IDLE_TIMEOUT: &str = "idle_timeout";
 /// Columns of one stream, table or view.
 const COLUMNS_MAX: usize = 4096;
 
@@ -46,8 +50,13 @@ pub(super) fn create_relation(database: &Database, create: &CreateRelation, sql:
             if let Some(existing) = catalog.find_beside(owner, &object.name) {
                 return Err(taken(existing));
             }
-            let object = Object { id: catalog.next_id(owner.is_some()), ..object };
-            Ok(vec![Ddl::Create(Box::new(object))])
+            let mut object = Object { id: catalog.next_id(owner.is_some()), ..object };
+            let late = object.event_time.as_mut().map(|event_time| {
+                event_time.late = object.id + 1;
+                event_time.clone()
+            });
+            let late = late.map(|event_time| late_object(&object, &event_time));
+            Ok([Some(object), late].into_iter().flatten().map(|object| Ddl::Create(Box::new(object))).collect())
         }
     };
     database.define(&Cancel::default(), define)?;
@@ -69,7 +78,8 @@ fn relation(
     kind: Kind,
     sql: &str,
 ) -> Result<Object> {
-    let options = absolute_path(&create.options)?;
+    let mut options = absolute_path(&create.options)?;
+    let idle = idle_timeout(create, &mut options)?;
     if options.contains_key("connector") {
         if create.temporary {
             return Err(Error::unsupported(format!("temporary {} `{}` from a source", kind.name(), create.name))
@@ -86,7 +96,7 @@ fn relation(
     }
     let facts = HashMap::new();
     let names = InputNames::new(session, catalog, &facts);
-    let (schema, found) = match &create.columns {
+    let (mut schema, found) = match &create.columns {
         Some(columns) => (Binder::new(session, &names).schema(columns.clone())?, None),
         None if options.contains_key("connector") => {
             let schema = crate::source::infer(&options)?;
@@ -113,8 +123,20 @@ fn relation(
         ))
         .with_hint("CREATE TABLE keeps one row for each key"));
     }
+    let event_time = match &create.watermark {
+        None => None,
+        Some(clause) if kind == Kind::Stream => Some(EventTime::new(session, clause, &schema, idle)?),
+        Some(clause) => {
+            return Err(Error::unsupported(format!("table `{}` with a watermark", create.name))
+                .with_hint("rows of a table change at any time; CREATE STREAM keeps events, whose time goes on")
+                .with_place(clause.place));
+        }
+    };
+    if let Some(event_time) = &event_time {
+        schema = required(&schema, event_time.column);
+    }
     let sql = match found {
-        Some(schema) => with_columns(&create.name, kind, &schema, &create.options),
+        Some(schema) => with_columns(&create.name, kind, &schema, create.watermark.as_ref(), &create.options),
         None => sql.trim().trim_end_matches(';').trim_end().to_string(),
     };
     let Parts { key, defaults: texts, checks, .. } = parts;
@@ -135,6 +157,10 @@ fn relation(
         comments: Comments::default(),
         sql,
         session: None,
+        event_time,
+        late_of: None,
+        on_close: false,
+        retention: None,
     };
     defaults(session, &object)?;
     Constraints::new(session, &object)?;
@@ -145,11 +171,46 @@ fn relation(
     Ok(object)
 }
 
+/// How long a stream is without rows before its watermark moves with the clock, in microseconds; taken out of the options.
+fn idle_timeout(create: &CreateRelation, options: &mut BTreeMap<String, String>) -> Result<Option<i64>> {
+    let Some(text) = options.remove(IDLE_TIMEOUT) else { return Ok(None) };
+    let wrong = |why: &str| Error::input(format!("`{}`: {IDLE_TIMEOUT} = '{text}' {why}", create.name));
+    if create.watermark.is_none() {
+        return Err(wrong("without a watermark").with_hint("WATERMARK FOR ts AS ts - INTERVAL '5' SECOND declares one"));
+    }
+    let interval = interval::read(&text, Range::default()).ok_or_else(|| wrong("is not a length of time"))?;
+    match micros(interval.months, interval.days, interval.nanoseconds) {
+        Ok(micros) if micros > 0 => Ok(Some(micros)),
+        Ok(_) => Err(wrong("is not a length of time")),
+        Err(error) => Err(wrong(&format!("is not a length of time: {error}"))),
+    }
+}
+
+/// The columns, of which one must not be NULL.
+fn required(schema: &SchemaRef, column: usize) -> SchemaRef {
+    let field = |(at, field): (usize, &Arc<Field>)| match at == column {
+        true => Arc::new(field.as_ref().clone().with_nullable(false)),
+        false => field.clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().enumerate().map(field).collect::<Vec<_>>()))
+}
+
 /// The statement with the columns that were found in the source, or given by a query.
-pub(super) fn with_columns(name: &str, kind: Kind, schema: &Schema, options: &BTreeMap<String, String>) -> String {
+pub(super) fn with_columns(
+    name: &str,
+    kind: Kind,
+    schema: &Schema,
+    watermark: Option<&WatermarkClause>,
+    options: &BTreeMap<String, String>,
+) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let columns: Vec<String> =
+    let mut columns: Vec<String> =
         schema.fields().iter().map(|f| format!("{} {}", quoted(f.name()), show::type_name(f.data_type()))).collect();
+    columns.extend(watermark.map(|clause| {
+        let column = quoted(&clause.column);
+        let delay = clause.delay.as_ref().map_or(String::new(), |delay| format!(" - {delay}"));
+        format!("WATERMARK FOR {column} AS {column}{delay}")
+    }));
     let options: Vec<String> = options.iter().map(|(k, v)| format!("'{k}' = '{}'", v.replace('\'', "''"))).collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     format!("CREATE {} {} ({}){with}", kind.name().to_uppercase(), quoted(name), columns.join(", "))
@@ -336,6 +397,9 @@ fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
             DropKind::View => matches!(object.kind, Kind::View | Kind::MaterializedView),
             DropKind::MaterializedView => object.kind == Kind::MaterializedView,
         };
+        if object.late_of.is_some() {
+            return Err(Error::input(format!("`{name}` goes with the stream whose late rows it has")));
+        }
         if !fits {
             let kind = object.kind.name();
             return Err(
@@ -347,9 +411,17 @@ fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
                 ids.push(dependent.id);
             }
         }
-        ids.retain(|id| *id != object.id);
-        ids.push(object.id);
-        named.insert(object.id);
+        let late = object.event_time.as_ref().map(|event_time| event_time.late);
+        for dependent in late.iter().flat_map(|late| catalog.dependents(*late).into_iter().rev()) {
+            if !ids.contains(&dependent.id) {
+                ids.push(dependent.id);
+            }
+        }
+        for id in [Some(object.id), late].into_iter().flatten() {
+            ids.retain(|other| *other != id);
+            ids.push(id);
+            named.insert(id);
+        }
     }
     if !drop.cascade {
         let others: Vec<&str> = ids

@@ -17,6 +17,7 @@ use super::clock::now;
 use super::constraint::{Constraints, defaults};
 use super::database::Database;
 use super::ddl::{Parts, check_columns, taken};
+use super::event_time::late_object;
 use super::names::InputNames;
 use super::query::Cancel;
 use super::session::Outcome;
@@ -76,7 +77,15 @@ fn define_alter(session: &SessionState, catalog: &Catalog, alter: &Alter, sql: &
         // What makes the object is now both statements.
         last.sql = format!("{};\n{sql}", before.sql);
     }
-    Ok(entries.into_iter().map(|object| Ddl::Alter(Box::new(object))).collect())
+    if before.late_of.is_some() {
+        let error = Error::input(format!("`{}` is altered with the stream whose late rows it has", before.name));
+        return Err(error);
+    }
+    let with_late = |object: Object| {
+        let late = object.event_time.as_ref().map(|event_time| late_object(&object, event_time));
+        [Some(object), late].into_iter().flatten().map(|object| Ddl::Alter(Box::new(object)))
+    };
+    Ok(entries.into_iter().flat_map(with_late).collect())
 }
 
 struct Altered<'a> {

@@ -105,8 +105,12 @@ fn object(create: &CreateTableAs, rows: &RecordBatch, session: Option<u64>) -> O
         added: Added::default(),
         known: Known::default(),
         comments: Comments::default(),
-        sql: with_columns(&create.name, Kind::Table, &rows.schema(), &BTreeMap::new()),
+        sql: with_columns(&create.name, Kind::Table, &rows.schema(), None, &BTreeMap::new()),
         session,
+        event_time: None,
+        late_of: None,
+        on_close: false,
+        retention: None,
     }
 }
 

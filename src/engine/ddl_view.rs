@@ -11,6 +11,7 @@ use super::catalog::{Catalog, Ddl, FAIL, Kind, ON_ERROR, Object, SKIP};
 use super::core::ask;
 use super::database::Database;
 use super::ddl::{check_type, taken};
+use super::event_time::micros;
 use super::index;
 use super::known::{Comments, Known};
 use super::names::{self, InputNames, canonical_view_plan, view_schema};
@@ -21,6 +22,7 @@ use super::show;
 use super::temporary::{meant, refuse_to_outlive};
 use crate::delta::added::Added;
 use crate::error::{Error, Place, Result, is_about_names, two_columns};
+use crate::interval::{self, Range};
 use crate::sql::bind::Binder;
 use crate::sql::columns::repeated;
 use crate::sql::context::optimize_for_view;
@@ -28,6 +30,11 @@ use crate::sql::expr::refuse_volatile;
 use crate::sql::inline::calls;
 use crate::sql::parse::parse_query;
 use crate::sql::statement::CreateView;
+
+/// The option that says for how long rows are kept that change no more.
+const RETENTION: &str = "retention";
+/// The option that refuses a view whose state may grow for ever.
+pub(super) const BOUNDED: &str = "require_bounded_state";
 
 /// CREATE [OR REPLACE] [MATERIALIZED] VIEW.
 pub(super) fn create(database: &Database, create: &CreateView, sql: &str, cancel: &Cancel) -> Result<Outcome> {
@@ -42,10 +49,13 @@ pub(super) fn create(database: &Database, create: &CreateView, sql: &str, cancel
     Ok(Outcome::done(tag))
 }
 
-/// What a materialized view does about rows on which an expression fails is its only option.
+/// Options are of materialized views.
 fn check_options(create: &CreateView) -> Result<()> {
     let name = &create.name;
     for (option, value) in &create.options {
+        if [RETENTION, BOUNDED].contains(&option.as_str()) && create.materialized {
+            continue;
+        }
         if option != ON_ERROR {
             return Err(Error::input(format!("view `{name}`: no option `{option}`")));
         }
@@ -61,7 +71,29 @@ fn check_options(create: &CreateView) -> Result<()> {
             return Err(Error::input(format!("view `{name}`: {ON_ERROR} is '{FAIL}' or '{SKIP}', not '{value}'")));
         }
     }
-    Ok(())
+    if create.on_close && !create.materialized {
+        return Err(Error::input(format!("view `{name}`: EMIT ON WINDOW CLOSE is for materialized views")));
+    }
+    retention(create)?;
+    must_be_bounded(create).map(|_| ())
+}
+
+/// For how many microseconds the view keeps rows that change no more, where it does not keep them all.
+fn retention(create: &CreateView) -> Result<Option<i64>> {
+    let Some(text) = create.options.get(RETENTION) else { return Ok(None) };
+    let wrong = |why: String| Error::input(format!("view `{}`: {RETENTION} = '{text}' {why}", create.name));
+    let interval = interval::read(text, Range::default()).ok_or_else(|| wrong("is not a length of time".into()))?;
+    let micros = micros(interval.months, interval.days, interval.nanoseconds);
+    micros.map(Some).map_err(|error| wrong(format!("is not a length of time: {error}")))
+}
+
+/// Whether the view is refused where its state may grow for ever.
+fn must_be_bounded(create: &CreateView) -> Result<bool> {
+    match create.options.get(BOUNDED).map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Error::input(format!("view `{}`: {BOUNDED} is true or false, not '{other}'", create.name))),
+    }
 }
 
 fn define_view(
@@ -173,6 +205,10 @@ fn view(
         comments: Comments::default(),
         sql,
         session: owner,
+        event_time: None,
+        late_of: None,
+        on_close: create.on_close,
+        retention: retention(create)?,
     };
     refuse_to_outlive(catalog, &object)?;
     if owner.is_some() {

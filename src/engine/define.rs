@@ -3,14 +3,20 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
+
 use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::clock::now;
+use super::closing::ViewClosing;
 use super::core::{Core, PLANNING, View};
+use super::ddl_view::BOUNDED;
+use super::event_time::Clocks;
 use super::history::History;
 use super::names::{InputNames, canonical_view_plan, sources};
 use super::query::Cancel;
 use super::skipped::Skipped;
 use super::subscribe::Feed;
+use super::system::HEARTBEATS;
 use super::table::Table;
 use super::trace::{OwnNodes, same};
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
@@ -28,7 +34,18 @@ struct Built {
     root: NodeId,
     rows: RowSet,
     own: OwnNodes,
+    closing: Option<ViewClosing>,
     skipped: Skipped,
+}
+
+/// The operators of a view.
+pub(super) struct Lowered {
+    /// Where its rows come from.
+    pub(super) root: NodeId,
+    /// All of them, where it leaves out the rows on which they fail.
+    pub(super) own: OwnNodes,
+    /// How its rows depend on watermarks.
+    pub(super) closing: Option<ViewClosing>,
 }
 
 impl Core {
@@ -45,8 +62,8 @@ impl Core {
         }
         let logged: Vec<Ddl> = entries.iter().filter_map(Ddl::logged).collect();
         let tick = match logged.is_empty() {
-            true => self.tick,
-            false => Tick { offset: self.tick.offset + 1, time: self.tick.time.max(now()), ..self.tick },
+            true => self.tick.clone(),
+            false => Tick { offset: self.tick.offset + 1, time: self.tick.time.max(now()), ..self.tick.clone() },
         };
         // The first view is the one that the user speaks of; those over it are made again from the new one.
         let first = entries.iter().find_map(|e| match e {
@@ -61,6 +78,7 @@ impl Core {
             self.store.append(Record::Statement(Statement { offset: tick.offset, time: tick.time, text }))?;
         }
         let before = std::mem::replace(&mut self.catalog, Arc::new(catalog));
+        let offset = tick.offset;
         self.tick = tick;
         let mut listeners = Vec::new();
         for entry in entries {
@@ -86,7 +104,7 @@ impl Core {
         for (object, feeds) in listeners {
             self.move_feeds(&object, feeds);
         }
-        Ok(tick.offset)
+        Ok(offset)
     }
 
     /// Takes an object out; returns who listened to it.
@@ -117,6 +135,7 @@ impl Core {
         match object.kind {
             Kind::View => {}
             Kind::Stream => {
+                self.clocks.add(object);
                 self.circuit.input(object.id, crate::sql::lower::nullable(&object.schema), object.facts());
             }
             Kind::Table => {
@@ -124,20 +143,21 @@ impl Core {
                 self.tables.insert(object.id, Table::new(Arc::new(object.clone()))?);
             }
             Kind::MaterializedView => {
-                let tick = self.tick;
+                let tick = self.tick.clone();
                 let catalog = self.catalog.clone();
                 let made = match built.take() {
                     Some(built) => Ok(built),
                     None => self.build(&catalog, object, &tick, &Cancel::default()),
                 };
                 let view = match made {
-                    Ok(built) => {
-                        let places = self.circuit.absorb(built.circuit)?;
+                    Ok(mut built) => {
+                        let places = self.circuit.absorb(std::mem::take(&mut built.circuit))?;
                         let node = places[&built.root];
                         self.circuit.publish(object.id, node);
                         let own = built.own.iter().map(|node| places[node]).collect();
                         let (feeds, told_failing) = (Vec::new(), false);
-                        View { node: Ok(node), rows: built.rows, own, skipped: built.skipped, feeds, told_failing }
+                        let Built { rows, closing, skipped, .. } = built;
+                        View { node: Ok(node), rows, own, closing, skipped, feeds, told_failing }
                     }
                     Err(error) => broken(object, error)?,
                 };
@@ -152,23 +172,36 @@ impl Core {
         let span = tracing::debug_span!("fill", view = object.name);
         let _entered = span.enter();
         let mut circuit = Circuit::new();
-        let (root, own) = self.lower_view(catalog, object, &self.view_facts(), &mut circuit)?;
+        let Lowered { root, own, closing } = self.lower_view(catalog, object, &self.view_facts(), &mut circuit)?;
         if object.skips() {
             self.refuse_time(object, catalog)?;
+        }
+        if object.options.get(BOUNDED).is_some_and(|bounded| bounded == "true") {
+            self.refuse_unbounded(object, catalog, &circuit, root)?;
         }
         let mut rows = RowSet::new(object.schema.clone(), None, circuit.facts(root).append_only)?;
         let history = self.store.history(self.tick.offset);
         let mut started = false;
         let mut skipped = Skipped::default();
         let mut filling = self.filling(&object.name);
-        for (id, node) in circuit.inputs() {
+        let inputs = circuit.inputs();
+        // Of one input the watermark is known row by row. With several it is not told here which rows came before which,
+        // and nothing may be let go of before all are in.
+        let mut clocks = Clocks::new(catalog);
+        let alone = inputs.len() == 1;
+        let mut before = Tick { watermarks: Arc::default(), ..tick.clone() };
+        for (id, node) in inputs {
             let mut feed = |delta: Delta| -> Result<()> {
                 if cancel.is_cancelled() {
                     return Err(Error::Cancelled);
                 }
                 started = true;
+                if alone {
+                    clocks.observe(id, &delta.batch)?;
+                    before.watermarks = clocks.shared(&before.watermarks);
+                }
                 let delta = circuit.narrowed(node, &delta)?;
-                let outputs = circuit.step(Outputs::from([(node, delta)]), tick);
+                let outputs = circuit.step(Outputs::from([(node, delta)]), &before);
                 outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))?;
                 let moved = skipped.apply(circuit.take_skipped().values().flatten(), tick.offset);
                 filling.check(&mut circuit, rows.bytes() + skipped.bytes(), moved)
@@ -188,7 +221,7 @@ impl Core {
                 }
             }
         }
-        if !started {
+        if !started || before.watermarks != tick.watermarks {
             let outputs = circuit.step(Outputs::new(), tick);
             outputs.get(&root).map_or(Ok(()), |delta| rows.apply(delta))?;
         }
@@ -203,7 +236,28 @@ impl Core {
             let traced = self.trace(catalog, &[object], filling, cancel)?;
             skipped = same(&skipped, &traced, object.id)?;
         }
-        Ok(Built { circuit, root, rows, own, skipped })
+        Ok(Built { circuit, root, rows, own, closing, skipped })
+    }
+
+    /// Refuses a view whose state can grow for ever, be it in a view below.
+    fn refuse_unbounded(&self, object: &Object, catalog: &Catalog, circuit: &Circuit, root: NodeId) -> Result<()> {
+        let mut open = circuit.unbounded(root);
+        for read in sources(catalog, &object.reads, false) {
+            if let Some(View { node: Ok(node), .. }) = self.views.get(&read) {
+                open.extend(self.circuit.unbounded(*node));
+            }
+        }
+        match open.first() {
+            None => Ok(()),
+            Some(operator) => Err(Error::input(format!(
+                "view `{}`: its state can grow for ever, and {BOUNDED} is set: {operator}",
+                object.name
+            ))
+            .with_hint(
+                "a watermark bounds what is grouped by a window of its stream, and joins on it; EXPLAIN CREATE \
+                 MATERIALIZED VIEW tells of each operator",
+            )),
+        }
     }
 
     /// Refuses a view that leaves out failing rows over one that depends on the time: which commit made a row fail there
@@ -230,7 +284,7 @@ impl Core {
         object: &Object,
         facts: &HashMap<u32, Facts>,
         circuit: &mut Circuit,
-    ) -> Result<(NodeId, OwnNodes)> {
+    ) -> Result<Lowered> {
         for read in sources(catalog, &object.reads, false) {
             if let (Some(View { node: Err(error), .. }), Some(read)) = (self.views.get(&read), catalog.get(read)) {
                 return Err(match error {
@@ -248,8 +302,11 @@ impl Core {
             let on_error = if object.skips() { OnError::Skip } else { OnError::Fail };
             circuit.take_added();
             let root = lower(&plan, circuit, &session, on_error)?;
+            let closing = ViewClosing::new(object, circuit, root)?;
+            let root = closing.as_ref().map_or(Ok(root), |closing| closing.put_over(circuit, root))?;
             let own = circuit.take_added();
-            Ok((root, if object.skips() { own } else { OwnNodes::new() }))
+            let own = if object.skips() { own } else { OwnNodes::new() };
+            Ok(Lowered { root, own, closing })
         })
     }
 
@@ -268,20 +325,22 @@ impl Core {
         for object in catalog.objects().filter(|o| matches!(o.kind, Kind::Stream | Kind::Table)) {
             self.create(object, &mut None)?;
         }
-        let rejects = super::system::rejects_object();
-        self.circuit.input(rejects.id, rejects.schema.clone(), rejects.facts());
+        for stream in super::system::streams() {
+            self.circuit.input(stream.id, stream.schema.clone(), stream.facts());
+        }
+        self.clocks = Clocks::new(&catalog);
         for object in catalog.in_order().iter().filter(|o| o.kind == Kind::MaterializedView) {
             let facts = self.view_facts();
             let mut circuit = std::mem::take(&mut self.circuit);
             let node = self.lower_view(&catalog, object, &facts, &mut circuit);
             self.circuit = circuit;
             let view = match node {
-                Ok((node, own)) => {
+                Ok(Lowered { root: node, own, closing }) => {
                     self.circuit.publish(object.id, node);
                     let append_only = self.circuit.facts(node).append_only;
                     let rows = RowSet::new(object.schema.clone(), None, append_only)?;
                     let (skipped, feeds, told_failing) = (Skipped::default(), Vec::new(), false);
-                    View { node: Ok(node), rows, own, skipped, feeds, told_failing }
+                    View { node: Ok(node), rows, own, closing, skipped, feeds, told_failing }
                 }
                 Err(error) => broken(object, error)?,
             };
@@ -298,7 +357,8 @@ impl Core {
     /// Feeds every input's history. In which order inputs come makes no difference to what views hold at the end.
     fn replay(&mut self, catalog: &Catalog, history: &History) -> Result<()> {
         let ids: BTreeSet<u32> = self.circuit.inputs().into_iter().map(|(id, _)| id).collect();
-        for id in ids {
+        let (last, streams): (Vec<u32>, Vec<u32>) = ids.into_iter().partition(|id| *id == HEARTBEATS);
+        for id in streams.into_iter().chain(last) {
             let schema = crate::sql::lower::nullable(&stream_schema(catalog, id));
             let mut last = 0;
             for delta in history.steps(id, &schema) {
@@ -308,6 +368,11 @@ impl Core {
                     self.account_moved(delta.bytes());
                     last = self.tick.offset;
                 } else {
+                    self.clocks.observe(id, &delta.batch)?;
+                    // A heartbeat says what came to be while rows of other streams came.
+                    if id != HEARTBEATS {
+                        self.tick.watermarks = self.clocks.shared(&self.tick.watermarks);
+                    }
                     self.step_with(id, &delta)?;
                 }
             }
@@ -319,6 +384,8 @@ impl Core {
                 }
             }
         }
+        self.tick.watermarks = self.clocks.shared(&self.tick.watermarks);
+        self.step(Outputs::new());
         Ok(())
     }
 }
@@ -351,7 +418,8 @@ impl Core {
 }
 
 pub(super) fn stream_schema(catalog: &Catalog, id: u32) -> arrow::datatypes::SchemaRef {
-    catalog.get(id).map_or_else(super::system::rejects_schema, |o| o.schema.clone())
+    let system = || super::system::stream(id).map_or_else(|| Arc::new(Schema::empty()), |stream| stream.schema);
+    catalog.get(id).map_or_else(system, |o| o.schema.clone())
 }
 
 /// A view that cannot be made (a function of it is not registered, say) says so when it is read; the database opens.
@@ -359,5 +427,5 @@ fn broken(object: &Object, error: Error) -> Result<View> {
     tracing::warn!(view = object.name, %error, "a view could not be made");
     let rows = RowSet::new(object.schema.clone(), None, false)?;
     let (own, skipped) = (OwnNodes::new(), Skipped::default());
-    Ok(View { node: Err(error), rows, own, skipped, feeds: Vec::new(), told_failing: false })
+    Ok(View { node: Err(error), rows, own, closing: None, skipped, feeds: Vec::new(), told_failing: false })
 }

@@ -8,7 +8,7 @@ use datafusion::datasource::{MemTable, TableProvider};
 
 use super::catalog::{Catalog, Kind, Object};
 use super::show::{table, type_name};
-use super::system::{SYSTEM_SCHEMA, errors_object, rejects_object};
+use super::system::{SYSTEM_SCHEMA, errors_object, streams, watermarks_object};
 use crate::error::Result;
 use crate::sql::{CATALOG, SCHEMA};
 
@@ -59,7 +59,8 @@ pub fn listed(catalog: &Catalog) -> Vec<Listed> {
     let mut all: Vec<Listed> = catalog.seen().map(listed).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all.push(Listed { kind: "SYSTEM VIEW", ..Listed::object(SYSTEM_SCHEMA, &errors_object()) });
-    all.push(Listed::object(SYSTEM_SCHEMA, &rejects_object()));
+    all.extend(streams().iter().map(|stream| Listed::object(SYSTEM_SCHEMA, stream)));
+    all.push(Listed::object(SYSTEM_SCHEMA, &watermarks_object()));
     all
 }
 

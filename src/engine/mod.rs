@@ -9,6 +9,7 @@
 mod budget;
 pub mod catalog;
 mod clock;
+pub mod closing;
 mod commit;
 mod constraint;
 mod core;
@@ -19,8 +20,10 @@ mod ddl_filled;
 mod ddl_view;
 mod define;
 mod dml;
+mod event_time;
 mod find;
 mod functions;
+mod heartbeat;
 mod hidden;
 pub mod history;
 mod index;

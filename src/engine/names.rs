@@ -11,12 +11,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast;
 
 use super::catalog::{Catalog, Kind, Object};
+use super::event_time::late_name_of;
 use super::information_schema::{self, INFORMATION_SCHEMA};
 use super::known::Known;
 use super::providers::{self, Batching};
 use super::query::Rows;
 use super::snapshot::Snapshot;
-use super::system::{self, ERRORS, SYSTEM_SCHEMA};
+use super::system::{self, ERRORS, SYSTEM_SCHEMA, WATERMARKS};
 use crate::circuit::Facts;
 use crate::error::{Error, Result};
 use crate::sql::bind::{Binder, Names};
@@ -68,7 +69,15 @@ impl Names for InputNames<'_> {
                 Err(Error::unsupported("a view cannot read `system.errors`, which changes without a commit of its own")
                     .with_hint("query it, or read the view without on_error = 'skip'"))
             }
-            object => Ok(object.map(|object| self.input(&object, None))),
+            Some(object) if object.id == WATERMARKS => {
+                Err(Error::unsupported("a view cannot read `system.watermarks`, which is not in the log")
+                    .with_hint("`system.heartbeats` and a stream's late rows are"))
+            }
+            Some(object) => Ok(Some(self.input(&object, None))),
+            None => match late_name_of(schema, name) {
+                Some(late) => self.table(&late),
+                None => Ok(None),
+            },
         }
     }
 
@@ -159,12 +168,19 @@ impl Names for RowNames<'_> {
             (INFORMATION_SCHEMA, _) => {
                 information_schema::find(&information_schema::listed(&self.snapshot.catalog), name)
             }
-            _ => Ok(None),
+            _ => match late_name_of(schema, name) {
+                Some(late) => self.table(&late),
+                None => Ok(None),
+            },
         }
     }
 
     fn function(&self, name: &str) -> Option<Arc<SqlFunction>> {
         self.snapshot.catalog.function(name)
+    }
+
+    fn held(&self, view: u32, plan: LogicalPlan) -> Result<LogicalPlan> {
+        self.snapshot.closings.of(view, plan)
     }
 
     fn all(&self) -> Vec<String> {
@@ -217,7 +233,8 @@ pub fn view_plan(session: &SessionState, names: &dyn Names, object: &Object) -> 
     let text = object.query.as_deref().ok_or_else(|| Error::Internal(format!("`{}` has no query", object.name)))?;
     let query = parse_query(text)?;
     let plan = Binder::new(session, names).query(&query)?;
-    rename(plan, object.schema.fields().iter().map(|f| f.name().as_str()))
+    let plan = rename(plan, object.schema.fields().iter().map(|f| f.name().as_str()))?;
+    names.held(object.id, plan)
 }
 
 /// The plan with its columns under other names, one for each.
@@ -272,7 +289,7 @@ pub fn reads(catalog: &Catalog, statement: ast::Statement) -> Result<BTreeSet<u3
         .filter_map(|table| match table.schema() {
             Some(SYSTEM_SCHEMA) => system::find(table.table()).map(|object| object.id),
             Some(crate::sql::SCHEMA) => catalog.find_lasting(table.table()).map(|o| o.id),
-            Some(_) => None,
+            Some(schema) => catalog.find(&late_name_of(schema, table.table())?).map(|o| o.id),
             None => catalog.find(table.table()).map(|o| o.id),
         })
         .collect())

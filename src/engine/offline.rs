@@ -14,7 +14,7 @@ use super::clock::now;
 use super::information_schema::{self, INFORMATION_SCHEMA, Listed};
 use super::query::{Cancel, Rows, Runner};
 use super::show;
-use super::system::{REJECTS, SYSTEM_SCHEMA};
+use super::system::{HEARTBEATS, REJECTS, SYSTEM_SCHEMA};
 use super::threads::Threads;
 use crate::archive::{Archive, register};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ use crate::sql::parse::parse;
 use crate::sql::statement::{Explain, Show, Statement};
 
 /// What Millstream writes itself, and where it is found.
-const SYSTEM: (&str, &[u32]) = (SYSTEM_SCHEMA, &[REJECTS]);
+const SYSTEM: (&str, &[u32]) = (SYSTEM_SCHEMA, &[REJECTS, HEARTBEATS]);
 
 /// The data sets of an archive.
 struct ArchiveNames {

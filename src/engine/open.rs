@@ -18,6 +18,7 @@ use super::budget::{Budget, User, default_limit};
 use super::catalog::{Catalog, Check, Object};
 use super::constraint::Constraints;
 use super::core::{Core, QUEUE_REQUESTS, ask};
+use super::event_time::Clocks;
 use super::ingest::Sources;
 use super::memory::Memory;
 use super::request::Request;
@@ -149,6 +150,7 @@ impl Inner {
             tables: Default::default(),
             views: Default::default(),
             changed: Default::default(),
+            clocks: Clocks::default(),
             tick: Tick { offset: opened.offset, time: opened.time, ..Tick::default() },
             session: view_session.clone(),
             each_alone: options.durability == Durability::Always,

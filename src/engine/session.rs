@@ -26,7 +26,7 @@ use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
-use super::{ddl, ddl_alter, ddl_filled, ddl_view, functions, index, show, verify};
+use super::{ddl, ddl_alter, ddl_filled, ddl_view, functions, heartbeat, index, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::canonical::{canonical, comparable, sorted_by_columns};
@@ -217,6 +217,10 @@ impl Session {
             Statement::Alter(alter) => {
                 self.outside_transaction("ALTER")?;
                 ddl_alter::alter(&database, alter, sql)
+            }
+            Statement::AdvanceWatermark { stream, to } => {
+                self.outside_transaction("ALTER")?;
+                heartbeat::advance(&database, &stream, *to)
             }
             Statement::Explain(explain) => self.explain(explain),
             Statement::Subscribe(view) => database.subscribe(&view).map(Outcome::Subscribed),

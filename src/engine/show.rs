@@ -193,5 +193,6 @@ pub(super) fn circuit_rows(lines: &[ExplainLine]) -> Result<Rows> {
         ("facts", Arc::new(StringArray::from(facts))),
         ("state_rows", Arc::new(rows)),
         ("state_bytes", Arc::new(bytes)),
+        ("bounded", Arc::new(StringArray::from_iter(lines.iter().map(|l| l.growth.clone())))),
     ])
 }

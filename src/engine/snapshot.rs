@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::catalog::{Catalog, Object};
+use super::closing::Closings;
 use super::history::History;
 use crate::error::{Error, Result};
 use crate::operators::project::batch as with_schema;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub rows: HashMap<u32, Rows>,
     /// The events of streams.
     pub history: History,
+    /// The views whose rows depend on watermarks.
+    pub closings: Closings,
 }
 
 /// The rows of a table or view.

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::catalog::{Catalog, Ddl, Kind, Object};
 use super::history::History;
-use super::system::rejects_object;
+use super::system;
 use crate::archive::{self, Archive, Dataset};
 use crate::delta::added::Added;
 use crate::error::{Error, Result};
@@ -128,7 +128,7 @@ impl Store {
         let time = manifest.last_time.unwrap_or(0);
         let (catalog, offset) = (Catalog::default(), manifest.sealed_to);
         let mut opened = Opened { store, catalog, offset, time, unfilled: None };
-        opened.store.datasets.learn(&rejects_object());
+        system::streams().iter().for_each(|stream| opened.store.datasets.learn(stream));
         for statement in &manifest.statements {
             opened.apply(&statement.text)?;
             // Whether its rows are in the archive is told by what came last there.

@@ -3,12 +3,14 @@
 //! | relation | rows |
 //! |---|---|
 //! | `rejects` | those of sources that could not be accepted; a stream |
+//! | `heartbeats` | watermarks that moved without a row of their stream; a stream |
+//! | `watermarks` | how far streams have come, and how many of their rows were late; computed when read |
 //! | `errors` | failures on rows that views with `on_error = 'skip'` leave out, as they stand; computed when read |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::catalog::{Kind, Object};
 use super::known::{Comments, Known};
@@ -21,11 +23,28 @@ pub const REJECTS: u32 = 1;
 /// The failures that views with `on_error = 'skip'` list.
 pub const ERRORS: u32 = 2;
 
+/// The stream of watermarks that moved without a row of their stream.
+pub const HEARTBEATS: u32 = 3;
+/// How far streams have come.
+pub const WATERMARKS: u32 = 4;
+
+/// The streams among these relations.
+pub fn streams() -> [Object; 2] {
+    [rejects_object(), heartbeats_object()]
+}
+
+/// A stream among these relations.
+pub fn stream(id: u32) -> Option<Object> {
+    streams().into_iter().find(|stream| stream.id == id)
+}
+
 /// A relation by its name in the schema.
 pub fn find(name: &str) -> Option<Object> {
     match name {
         "rejects" => Some(rejects_object()),
         "errors" => Some(errors_object()),
+        "heartbeats" => Some(heartbeats_object()),
+        "watermarks" => Some(watermarks_object()),
         _ => None,
     }
 }
@@ -52,6 +71,18 @@ pub fn errors_schema() -> SchemaRef {
     ])
 }
 
+/// The columns of the heartbeats: the stream's name and id, and its watermark.
+pub fn heartbeats_schema() -> SchemaRef {
+    columns([("stream", DataType::Utf8), ("id", DataType::Int64), ("watermark", MOMENT)])
+}
+
+/// The columns of the watermarks: the stream, its watermark, and how many of its rows were late.
+pub fn watermarks_schema() -> SchemaRef {
+    columns([("stream", DataType::Utf8), ("watermark", MOMENT), ("late_rows", DataType::Int64)])
+}
+
+const MOMENT: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
 fn columns<const N: usize>(columns: [(&str, DataType); N]) -> SchemaRef {
     Arc::new(Schema::new(columns.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec()))
 }
@@ -59,6 +90,16 @@ fn columns<const N: usize>(columns: [(&str, DataType); N]) -> SchemaRef {
 /// The stream of rejected rows as an object.
 pub fn rejects_object() -> Object {
     object(REJECTS, "rejects", Kind::Stream, rejects_schema())
+}
+
+/// The stream of heartbeats as an object.
+pub fn heartbeats_object() -> Object {
+    object(HEARTBEATS, "heartbeats", Kind::Stream, heartbeats_schema())
+}
+
+/// The watermarks as an object.
+pub fn watermarks_object() -> Object {
+    object(WATERMARKS, "watermarks", Kind::Table, watermarks_schema())
 }
 
 /// The failures as an object.
@@ -84,5 +125,9 @@ fn object(id: u32, name: &str, kind: Kind, schema: SchemaRef) -> Object {
         comments: Comments::default(),
         sql: String::new(),
         session: None,
+        event_time: None,
+        late_of: None,
+        on_close: false,
+        retention: None,
     }
 }

@@ -12,12 +12,13 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 
 use super::catalog::{Catalog, Kind, Object};
 use super::core::{Core, View};
-use super::define::stream_schema;
+use super::define::{Lowered, stream_schema};
+use super::event_time::Clocks;
 use super::memory::Filling;
 use super::query::Cancel;
 use super::skipped::Skipped;
 use super::snapshot::Rows;
-use super::system::errors_schema;
+use super::system::{HEARTBEATS, errors_schema};
 use super::temporary::is_temporary;
 use crate::circuit::{Circuit, Facts, NodeId, Outputs, Tick};
 use crate::error::{Error, Result};
@@ -41,14 +42,18 @@ impl Core {
         let mut facts: HashMap<u32, Facts> = HashMap::new();
         let mut traced: Vec<(u32, OwnNodes)> = Vec::new();
         for object in with_those_below(catalog, views) {
-            let (node, own) = self.lower_view(catalog, &object, &facts, &mut circuit)?;
+            let Lowered { root: node, own, .. } = self.lower_view(catalog, &object, &facts, &mut circuit)?;
             circuit.publish(object.id, node);
             facts.insert(object.id, circuit.facts(node).clone());
             if views.iter().any(|view| view.id == object.id) {
                 traced.push((object.id, own));
             }
         }
-        let ids: BTreeSet<u32> = circuit.inputs().into_iter().map(|(id, _)| id).collect();
+        let mut ids: BTreeSet<u32> = circuit.inputs().into_iter().map(|(id, _)| id).collect();
+        let mut clocks = Clocks::new(catalog);
+        let mut tick = Tick { watermarks: Arc::default(), ..self.tick.clone() };
+        // Watermarks also move by rows that the views do not read.
+        ids.extend(clocks.streams().map(|(id, _)| id).chain([HEARTBEATS]));
         let inputs = ids.into_iter().map(|id| (id, nullable(&stream_schema(catalog, id))));
         let commits = self.store.history(self.tick.offset).commits(inputs);
         let mut failures: BTreeMap<u32, Skipped> = traced.iter().map(|(id, _)| (*id, Skipped::default())).collect();
@@ -60,9 +65,12 @@ impl Core {
             let (offset, changes) = commit?;
             let mut inputs = Outputs::new();
             for (object, delta) in &changes {
+                clocks.observe(*object, &delta.batch)?;
                 circuit.route(*object, delta, &mut inputs)?;
             }
-            circuit.step(inputs, &Tick { offset, ..self.tick });
+            tick.offset = offset;
+            tick.watermarks = clocks.shared(&tick.watermarks);
+            circuit.step(inputs, &tick);
             let skipped = circuit.take_skipped();
             let mut moved = 0;
             for (id, own) in traced.iter().filter(|_| !skipped.is_empty()) {

@@ -11,6 +11,8 @@
 //! | [`recursion`] | `W(r+1) = Q(W(r))`, each round by the change of the one before |
 //! | [`group_top`] | what differs between the old and the new top of a touched group |
 //! | [`window`] | `Q(new) - Q(old)` of what a change of a partition reaches |
+//! | [`on_close`] | `Q` gives the rows that change no more; each comes once |
+//! | [`retain`] | `Q(R)` less what is too old, as time goes on |
 //! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
 pub mod aggregate;
@@ -23,10 +25,12 @@ pub mod filter;
 pub mod group_top;
 pub mod join;
 pub mod moments;
+pub mod on_close;
 pub mod ordered;
 pub mod project;
 pub mod recompute;
 pub mod recursion;
+pub mod retain;
 pub mod row_codec;
 pub mod single;
 pub mod slot;

@@ -10,14 +10,16 @@
 //! with the bytes of the partition. Rows that are equal in all columns are one entry with a weight.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::Bound as Edge;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::RowConverter;
 
 use super::row_codec::{RowCodec, SortKey, converter};
+use crate::circuit::Growth;
+use crate::circuit::time::{Bound, Watermarks, moment_as};
 use crate::delta::Delta;
 use crate::error::{Error, Result};
 
@@ -33,6 +35,8 @@ pub struct Order {
     pub keys: Vec<SortKey>,
     /// The order of peers. Columns that are not named come last, ascending.
     pub ties: Vec<SortKey>,
+    /// Partitions change no more once the first of their columns is behind this.
+    pub closing: Option<Bound>,
 }
 
 /// The net change of a row.
@@ -57,6 +61,10 @@ pub struct Entry {
 
 /// Rows in order.
 pub struct OrderedRows {
+    /// The first column of the partitions, where these change no more once it is behind a bound.
+    closing: Option<(Bound, RowConverter, DataType)>,
+    /// Where that bound was last.
+    closed_at: Option<i64>,
     /// The columns of partition, order and the rest, and how each of the three is encoded.
     segments: [(Vec<usize>, RowConverter); 3],
     /// Decodes a whole key.
@@ -87,8 +95,14 @@ impl OrderedRows {
             converter(fields).map(|converter| (columns, converter))
         };
         let segments = [segment(&partition)?, segment(&order.keys)?, segment(&rest)?];
+        let first = order.partition.first().filter(|_| order.closing.is_some());
+        let closing = order.closing.clone().zip(first).map(|(bound, first)| -> Result<_> {
+            let field = SortKey::ascending(*first).field(&schema);
+            Ok((bound, converter(vec![field])?, schema.field(*first).data_type().clone()))
+        });
+        let closing = closing.transpose()?;
         let codec = RowCodec::new(schema, partition.into_iter().chain(order.keys.iter().copied()).chain(rest))?;
-        Ok(OrderedRows { segments, codec, rows: BTreeMap::new(), bytes: 0 })
+        Ok(OrderedRows { closing, closed_at: None, segments, codec, rows: BTreeMap::new(), bytes: 0 })
     }
 
     /// The net change of each row of a delta, in order.
@@ -164,29 +178,54 @@ impl OrderedRows {
         }
     }
 
+    /// How far the rows can grow.
+    pub fn growth(&self) -> Growth {
+        self.closing.as_ref().map_or(Growth::Open, |(bound, ..)| Growth::Closed(bound.clone()))
+    }
+
+    /// Lets go of the partitions that change no more, and returns the bytes before which they were.
+    ///
+    /// # Errors
+    /// When a moment cannot be encoded.
+    pub fn close(&mut self, watermarks: &Watermarks) -> Result<Option<Vec<u8>>> {
+        let Some((bound, converter, data_type)) = &self.closing else { return Ok(None) };
+        let Some(moment) = bound.at(watermarks).filter(|moment| Some(*moment) != self.closed_at) else {
+            return Ok(None);
+        };
+        self.closed_at = Some(moment);
+        let Some(value) = moment_as(moment, data_type) else { return Ok(None) };
+        // NULLs come last: they are behind every moment.
+        let end = converter.convert_columns(&[value])?.row(0).data().to_vec();
+        while let Some(first) = self.rows.first_entry().filter(|entry| entry.key().as_ref() < end.as_slice()) {
+            self.bytes -= first.key().len();
+            first.remove();
+        }
+        Ok(Some(end))
+    }
+
     /// The rows of a partition in order.
     pub fn partition<'a>(&'a self, partition: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
-        self.range(partition, Bound::Included(partition))
+        self.range(partition, Edge::Included(partition))
     }
 
     /// The rows of a partition from a key on.
     pub fn from<'a>(&'a self, partition: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
-        self.range(partition, Bound::Included(key))
+        self.range(partition, Edge::Included(key))
     }
 
     /// The rows of a partition behind a key.
     pub fn after<'a>(&'a self, partition: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
-        self.range(partition, Bound::Excluded(key))
+        self.range(partition, Edge::Excluded(key))
     }
 
-    fn range<'a>(&'a self, partition: &'a [u8], start: Bound<&'a [u8]>) -> impl Iterator<Item = (&'a Key, Entry)> {
-        let rows = self.rows.range::<[u8], _>((start, Bound::Unbounded));
+    fn range<'a>(&'a self, partition: &'a [u8], start: Edge<&'a [u8]>) -> impl Iterator<Item = (&'a Key, Entry)> {
+        let rows = self.rows.range::<[u8], _>((start, Edge::Unbounded));
         rows.take_while(|(key, _)| key.starts_with(partition)).map(|(key, entry)| (key, *entry))
     }
 
     /// The rows of a partition before a key, the nearest first.
     pub fn before<'a>(&'a self, partition: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = (&'a Key, Entry)> {
-        let rows = self.rows.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key)));
+        let rows = self.rows.range::<[u8], _>((Edge::Unbounded, Edge::Excluded(key)));
         rows.rev().take_while(|(key, _)| key.starts_with(partition)).map(|(key, entry)| (key, *entry))
     }
 

@@ -16,7 +16,7 @@ use std::fmt;
 use arrow::datatypes::SchemaRef;
 
 use super::row_codec::{RowCodec, SortKey};
-use crate::circuit::{Operator, StateSize, Tick};
+use crate::circuit::{Growth, Operator, StateSize, Tick};
 use crate::delta::{Delta, Weights};
 use crate::error::{Error, Result};
 
@@ -177,6 +177,10 @@ impl Operator for TopK {
         self.settle(&mut moved);
         moved.retain(|_, weight| *weight != 0);
         Ok(Delta { errors: inputs[0].errors.clone(), ..self.decode(&moved)? })
+    }
+
+    fn growth(&self) -> Growth {
+        if self.append_only { Growth::Fixed } else { Growth::Open }
     }
 
     fn state(&self) -> Option<StateSize> {

@@ -68,6 +68,15 @@ pub trait Names {
         None
     }
 
+    /// The rows that a view has at hand, of the plan of its query: some show later, and some go again.
+    ///
+    /// # Errors
+    /// Never, short of a bug.
+    fn held(&self, view: u32, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let _ = view;
+        Ok(plan)
+    }
+
     /// Every name there is, for "did you mean".
     fn all(&self) -> Vec<String>;
 }

@@ -8,6 +8,7 @@ mod alter;
 mod change;
 mod create;
 mod create_as;
+mod emit;
 mod function;
 mod prepare;
 mod setting;
@@ -19,6 +20,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use self::change::{is_change, take_insert_alias};
+use self::emit::{Emit, take_emit};
 use super::dialect::{MillstreamDialect, read_as_postgres};
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
@@ -45,8 +47,8 @@ pub fn parse(text: &str) -> Result<Statement> {
         )));
     }
     let dialect = MillstreamDialect;
-    let (parser, insert_alias) = df_parser(text, &dialect)?;
-    let mut parser = StatementParser { text, parser, insert_alias };
+    let (parser, Taken { insert_alias, emit }) = df_parser(text, &dialect)?;
+    let mut parser = StatementParser { text, parser, insert_alias, emit };
     let statement = parser.statement().map_err(|e| suggest(e, text))?;
     let sql = &mut parser.parser.parser;
     while sql.consume_token(&Token::SemiColon) {}
@@ -84,19 +86,29 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     Ok(df_parser(text, &dialect)?.0.parser.parse_expr()?)
 }
 
-/// A parser of the text, and what `INSERT INTO t AS name` calls its table, which the dialect does not read.
-fn df_parser<'a>(text: &str, dialect: &'a MillstreamDialect) -> Result<(DFParser<'a>, Option<ast::Ident>)> {
+/// What is taken from a statement that the dialect does not read.
+struct Taken {
+    /// What `INSERT INTO t AS name` calls its table.
+    insert_alias: Option<ast::Ident>,
+    /// What stands behind the query of a view.
+    emit: Option<Emit>,
+}
+
+/// A parser of the text, and what it leaves out.
+fn df_parser<'a>(text: &str, dialect: &'a MillstreamDialect) -> Result<(DFParser<'a>, Taken)> {
     let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
     let mut tokens = numbers_alone(read_as_postgres(tokens))?;
-    let alias = take_insert_alias(&mut tokens);
+    let emit = take_emit(&mut tokens);
+    let insert_alias = take_insert_alias(&mut tokens);
     let parser = DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?;
-    Ok((parser, alias))
+    Ok((parser, Taken { insert_alias, emit }))
 }
 
 struct StatementParser<'a> {
     text: &'a str,
     parser: DFParser<'a>,
     insert_alias: Option<ast::Ident>,
+    emit: Option<Emit>,
 }
 
 impl StatementParser<'_> {

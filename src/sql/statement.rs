@@ -18,6 +18,13 @@ pub enum Statement {
     Drop(Drop),
     /// `ALTER STREAM | TABLE | VIEW | MATERIALIZED VIEW` and `COMMENT ON`.
     Alter(Alter),
+    /// `ALTER STREAM name ADVANCE WATERMARK TO moment`.
+    AdvanceWatermark {
+        /// Normalised name.
+        stream: String,
+        /// The moment.
+        to: Box<ast::Expr>,
+    },
     /// `CREATE INDEX`.
     CreateIndex(CreateIndex),
     /// `DROP INDEX`.
@@ -82,8 +89,21 @@ pub struct CreateRelation {
     pub columns: Option<Vec<ast::ColumnDef>>,
     /// Table constraints.
     pub constraints: Vec<ast::TableConstraint>,
+    /// `WATERMARK FOR column`.
+    pub watermark: Option<WatermarkClause>,
     /// `WITH (key = value, ...)`; keys in lower case.
     pub options: BTreeMap<String, String>,
+}
+
+/// `WATERMARK FOR column [AS column - INTERVAL ...]`, as written.
+#[derive(Debug, Clone)]
+pub struct WatermarkClause {
+    /// Normalised name of the column of event times.
+    pub column: String,
+    /// How much the watermark is behind the greatest event time; nothing where it is not.
+    pub delay: Option<ast::Expr>,
+    /// Where it stands.
+    pub place: Option<crate::error::Place>,
 }
 
 /// `CREATE TABLE name [(columns)] AS query`, as written.
@@ -118,6 +138,8 @@ pub struct CreateView {
     pub name: String,
     /// Names for the columns, where given.
     pub columns: Vec<String>,
+    /// `EMIT ON WINDOW CLOSE`: a row shows once it can change no more.
+    pub on_close: bool,
     /// The text of the query.
     pub query: String,
     /// Where in the statement the text of the query begins: errors within it are moved by this.

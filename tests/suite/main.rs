@@ -22,6 +22,7 @@ mod embed_support;
 mod embed_table_as;
 mod embed_temporary;
 mod embed_threads;
+mod event_time;
 mod memory;
 mod mutations;
 mod nexmark;

@@ -63,6 +63,9 @@ fn new_insert(catalog: &Catalog, mut insert: ast::Insert, with: Option<ast::With
     let name = object_name(name)?;
     let called = insert.table_alias.as_ref().map_or_else(|| name.clone(), |alias| normalize(&alias.alias));
     let object = catalog.expect(&name)?.clone();
+    if object.late_of.is_some() {
+        return Err(Error::input(format!("INSERT: late rows come to `{name}` by themselves")));
+    }
     if !matches!(object.kind, Kind::Stream | Kind::Table) {
         return Err(unchangeable("INSERT", &object));
     }

@@ -14,6 +14,7 @@ use arrow::compute;
 use arrow::datatypes::DataType;
 
 use super::state::{Change, Output, State};
+use crate::delta::columns::ABSENT;
 use crate::delta::index::KeyIndex;
 use crate::delta::values::Zeros;
 use crate::error::Result;
@@ -22,7 +23,38 @@ use crate::error::Result;
 pub struct Distinct {
     values: KeyIndex,
     weights: Vec<i64>,
+    members: Members,
     inner: Box<dyn State>,
+}
+
+/// The values of each group, as a chain through their ids.
+#[derive(Default)]
+struct Members {
+    /// The first value of each group.
+    heads: Vec<u32>,
+    /// By value: the next and the previous one of its group.
+    links: Vec<[u32; 2]>,
+}
+
+impl Members {
+    fn link(&mut self, group: u32, id: u32) {
+        let head = std::mem::replace(&mut self.heads[group as usize], id);
+        if head != ABSENT {
+            self.links[head as usize][1] = id;
+        }
+        self.links[id as usize] = [head, ABSENT];
+    }
+
+    fn unlink(&mut self, group: u32, id: u32) {
+        let [next, previous] = self.links[id as usize];
+        if next != ABSENT {
+            self.links[next as usize][1] = previous;
+        }
+        match previous {
+            ABSENT => self.heads[group as usize] = next,
+            previous => self.links[previous as usize][0] = next,
+        }
+    }
 }
 
 impl Distinct {
@@ -33,12 +65,13 @@ impl Distinct {
     pub fn new(types: &[DataType], inner: Box<dyn State>) -> Result<Self> {
         let types: Vec<DataType> = std::iter::once(&DataType::UInt32).chain(types).cloned().collect();
         let values = KeyIndex::new(&types, Zeros::Kept)?;
-        Ok(Distinct { values, weights: Vec::new(), inner })
+        Ok(Distinct { values, weights: Vec::new(), members: Members::default(), inner })
     }
 }
 
 impl State for Distinct {
     fn grow(&mut self, groups: usize) {
+        self.members.heads.resize(groups, ABSENT);
         self.inner.grow(groups);
     }
 
@@ -54,8 +87,10 @@ impl State for Distinct {
         let mut keys: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(groups.clone()))];
         keys.extend(compute::take_arrays(change.arguments, &rows, None)?);
         let mut ids = Vec::new();
-        self.values.intern(&keys, groups.len(), &mut ids)?;
+        let fresh = self.values.intern(&keys, groups.len(), &mut ids)?.to_vec();
         self.weights.resize(self.values.columns().slots(), 0);
+        self.members.links.resize(self.weights.len(), [ABSENT; 2]);
+        fresh.iter().for_each(|row| self.members.link(groups[*row as usize], ids[*row as usize]));
 
         // The first row of each value, with the weight before the batch.
         let mut firsts: Vec<(u32, i64)> = Vec::new();
@@ -75,6 +110,7 @@ impl State for Distinct {
                 signs.push(if after > 0 { 1 } else { -1 });
             }
             if after == 0 {
+                self.members.unlink(groups[row as usize], id);
                 self.values.remove(id);
             }
         }
@@ -87,12 +123,19 @@ impl State for Distinct {
         self.inner.outputs(groups)
     }
 
-    /// The values of a group that is gone have all been deleted before.
     fn clear(&mut self, group: u32) {
+        let mut id = std::mem::replace(&mut self.members.heads[group as usize], ABSENT);
+        while id != ABSENT {
+            let [next, _] = self.members.links[id as usize];
+            self.weights[id as usize] = 0;
+            self.values.remove(id);
+            id = next;
+        }
         self.inner.clear(group);
     }
 
     fn bytes(&self) -> usize {
-        self.values.bytes() + self.weights.capacity() * 8 + self.inner.bytes()
+        let members = self.members.heads.capacity() * 4 + self.members.links.capacity() * 8;
+        self.values.bytes() + self.weights.capacity() * 8 + members + self.inner.bytes()
     }
 }

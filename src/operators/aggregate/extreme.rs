@@ -260,6 +260,9 @@ impl State for BestText {
     }
 }
 
+/// Bytes of an entry of a bag beside its bytes.
+const ENTRY: usize = size_of::<(Box<[u8]>, i64)>();
+
 /// All texts of each group.
 struct Texts {
     side: Side,
@@ -274,7 +277,6 @@ impl State for Texts {
     }
 
     fn update(&mut self, change: &Change) -> Result<()> {
-        const ENTRY: usize = size_of::<(Box<[u8]>, i64)>();
         for_each_text(change, |group, value, weight| {
             let bag = &mut self.groups[group];
             let before = bag.len();
@@ -292,7 +294,8 @@ impl State for Texts {
     }
 
     fn clear(&mut self, group: u32) {
-        self.groups[group as usize] = Bag::default();
+        let bag = std::mem::take(&mut self.groups[group as usize]);
+        self.bytes -= bag.iter().map(|(kept, _)| ENTRY + kept.len()).sum::<usize>();
     }
 
     fn bytes(&self) -> usize {

@@ -30,13 +30,14 @@ mod tests;
 
 use std::fmt;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, SchemaRef};
 
 pub use batch::{BatchCall, Part};
 pub use call::{Call, Function};
 
-use crate::circuit::{Operator, StateSize, Tick};
+use crate::circuit::time::{Closing, Due, Watermarks, moments_of};
+use crate::circuit::{Growth, Operator, StateSize, Tick};
 use crate::delta::Delta;
 use crate::delta::index::KeyIndex;
 use crate::delta::text::describe;
@@ -60,6 +61,8 @@ pub struct Aggregate {
     epoch: u32,
     started: bool,
     ids: Vec<u32>,
+    /// The key by which groups are known that change no more.
+    closing: Option<(Closing, Due)>,
 }
 
 /// What is kept of each group beside its aggregates.
@@ -102,7 +105,27 @@ impl Aggregate {
             groups.push(Group::default());
             kept.grow(1);
         }
-        Ok(Aggregate { input, output, keys, calls, index, groups, kept, append_only, epoch: 0, started: false, ids })
+        Ok(Aggregate {
+            input,
+            output,
+            keys,
+            calls,
+            index,
+            groups,
+            kept,
+            append_only,
+            epoch: 0,
+            started: false,
+            ids,
+            closing: None,
+        })
+    }
+
+    /// Lets go of groups once this one of the keys is behind its bound.
+    #[must_use]
+    pub fn closing(mut self, closing: Option<Closing>) -> Self {
+        self.closing = closing.map(|closing| (closing, Due::default()));
+        self
     }
 
     /// Whether a function with a state of its own takes these argument types. `output` is the call's type in DataFusion.
@@ -114,7 +137,13 @@ impl Aggregate {
 
     fn touch(&mut self, delta: &Delta) -> Result<Touched> {
         let keys: Vec<ArrayRef> = self.keys.iter().map(|column| delta.column(*column).clone()).collect();
-        self.index.intern(&keys, delta.len(), &mut self.ids)?;
+        let fresh = self.index.intern(&keys, delta.len(), &mut self.ids)?;
+        if let Some((closing, due)) = &mut self.closing {
+            let moments = moments_of(&keys[closing.column])?;
+            for row in fresh.iter().map(|row| *row as usize).filter(|row| moments.is_valid(*row)) {
+                due.push(moments.value(row), self.ids[row]);
+            }
+        }
         let slots = self.index.columns().slots();
         if slots > self.groups.len() {
             self.groups.resize(slots, Group::default());
@@ -192,8 +221,39 @@ impl Operator for Aggregate {
         Ok(output)
     }
 
+    fn close(&mut self, watermarks: &Watermarks) -> Result<()> {
+        let Some((closing, due)) = &mut self.closing else { return Ok(()) };
+        let Some(bound) = closing.bound.at(watermarks) else { return Ok(()) };
+        let mut groups = due.take(bound);
+        // A place of one that is gone may have been given to another.
+        groups.retain(|group| self.groups[*group as usize].rows > 0);
+        let moments = moments_of(&self.index.columns().gather_column(closing.column, &groups)?)?;
+        for (row, group) in groups.into_iter().enumerate() {
+            if moments.is_valid(row) && moments.value(row) < bound {
+                self.index.remove(group);
+                self.kept.clear(group);
+                self.groups[group as usize].rows = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn growth(&self) -> Growth {
+        let one_size = |call: &Call| match call.function {
+            Function::Batch(_) => false,
+            Function::Min | Function::Max => self.append_only,
+            _ => !call.distinct,
+        };
+        match &self.closing {
+            Some((closing, _)) => Growth::Closed(closing.bound.clone()),
+            None if self.keys.is_empty() && self.calls.iter().all(one_size) => Growth::Fixed,
+            None => Growth::Open,
+        }
+    }
+
     fn state(&self) -> Option<StateSize> {
-        let groups = self.groups.capacity() * size_of::<Group>();
+        let due = self.closing.as_ref().map_or(0, |(_, due)| due.bytes());
+        let groups = self.groups.capacity() * size_of::<Group>() + due;
         Some(StateSize { rows: self.index.columns().len(), bytes: self.index.bytes() + groups + self.kept.bytes() })
     }
 }

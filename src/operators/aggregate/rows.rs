@@ -100,13 +100,15 @@ impl GroupRows {
     }
 }
 
+/// Bytes of an entry of a bag beside its bytes.
+const ENTRY: usize = size_of::<(Box<[u8]>, i64)>();
+
 impl State for GroupRows {
     fn grow(&mut self, groups: usize) {
         self.groups.resize_with(groups, Bag::default);
     }
 
     fn update(&mut self, change: &Change) -> Result<()> {
-        const ENTRY: usize = size_of::<(Box<[u8]>, i64)>();
         // Where every argument is constant there is nothing to keep of a row but that it is there.
         let rows = (!self.types.is_empty()).then(|| self.converter.convert_columns(change.arguments)).transpose()?;
         change.for_each(|row, group, weight| {
@@ -156,7 +158,8 @@ impl State for GroupRows {
     }
 
     fn clear(&mut self, group: u32) {
-        self.groups[group as usize] = Bag::default();
+        let bag = std::mem::take(&mut self.groups[group as usize]);
+        self.bytes -= bag.iter().map(|(kept, _)| ENTRY + kept.len()).sum::<usize>();
     }
 
     fn bytes(&self) -> usize {

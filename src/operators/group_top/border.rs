@@ -76,6 +76,16 @@ impl Borders {
         Ok(())
     }
 
+    /// Lets go of the groups whose bytes are before these.
+    pub fn forget_before(&mut self, end: &[u8]) {
+        let bytes = &mut self.bytes;
+        self.groups.retain(|partition, _| {
+            let stays = partition.as_ref() >= end;
+            *bytes -= if stays { 0 } else { partition.len() };
+            stays
+        });
+    }
+
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.groups.capacity() * size_of::<(Box<[u8]>, Border)>() + self.bytes

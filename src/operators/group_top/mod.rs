@@ -25,7 +25,8 @@ use arrow::datatypes::SchemaRef;
 use self::border::Borders;
 use super::ordered::{Change, Key, Order, OrderedRows, by_partition};
 use super::project::batch;
-use crate::circuit::{Operator, StateSize, Tick};
+use crate::circuit::time::Watermarks;
+use crate::circuit::{Growth, Operator, StateSize, Tick};
 use crate::delta::{Delta, Weights};
 use crate::error::{Error, Result};
 
@@ -192,6 +193,18 @@ impl Operator for GroupTop {
         }
         moved.retain(|_, weight| *weight != 0);
         self.decode(&moved)
+    }
+
+    fn close(&mut self, watermarks: &Watermarks) -> Result<()> {
+        let end = self.rows.close(watermarks)?;
+        if let (Some(borders), Some(end)) = (&mut self.borders, end) {
+            borders.forget_before(&end);
+        }
+        Ok(())
+    }
+
+    fn growth(&self) -> Growth {
+        self.rows.growth()
     }
 
     fn state(&self) -> Option<StateSize> {

@@ -38,7 +38,8 @@ use pairs::{Pairs, Probe, take_all};
 use side::Side;
 
 use super::project::batch;
-use crate::circuit::{Operator, StateSize, Tick};
+use crate::circuit::time::{Closing, Watermarks};
+use crate::circuit::{Growth, Operator, StateSize, Tick};
 use crate::delta::columns::ABSENT;
 use crate::delta::index::KeyIndex;
 use crate::delta::values::Zeros;
@@ -100,6 +101,8 @@ pub struct Spec {
     pub condition: Option<Condition>,
     /// Which inputs never delete.
     pub append_only: (bool, bool),
+    /// The column of each input by which rows are known that meet no row to come of the other.
+    pub closing: (Option<Closing>, Option<Closing>),
     /// The columns of the output: those of the left input, then those of the right for pairs, the mark for
     /// [`Kind::Mark`].
     pub output: SchemaRef,
@@ -131,12 +134,13 @@ impl Join {
             }
         }
         let (left_keys, right_keys) = spec.on.into_iter().unzip();
+        let (of_left, of_right) = spec.closing;
         let right = match spec.kind.has_pairs() || spec.condition.is_some() {
-            true => Side::rows(right, right_keys, spec.append_only.1)?,
-            false => Side::totals(right, right_keys)?,
+            true => Side::rows(right, right_keys, spec.append_only.1, of_right)?,
+            false => Side::totals(right, right_keys, of_right)?,
         };
         Ok(Join {
-            left: Side::rows(left, left_keys, spec.append_only.0)?,
+            left: Side::rows(left, left_keys, spec.append_only.0, of_left)?,
             right,
             kind: spec.kind,
             nulls_equal: spec.nulls_equal,
@@ -352,6 +356,18 @@ impl Operator for Join {
         let mut output = Delta::concat(&schema, &out.parts)?;
         output.errors = out.errors;
         Ok(output)
+    }
+
+    fn close(&mut self, watermarks: &Watermarks) -> Result<()> {
+        self.left.close(watermarks)?;
+        self.right.close(watermarks)
+    }
+
+    fn growth(&self) -> Growth {
+        match (self.left.bound(), self.right.bound()) {
+            (Some(left), Some(right)) => Growth::Closed(left.clone().or(right.clone())),
+            _ => Growth::Open,
+        }
     }
 
     fn state(&self) -> Option<StateSize> {

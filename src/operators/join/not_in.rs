@@ -52,7 +52,7 @@ impl NotIn {
         let right_name = among.name().clone();
         let totals = Totals::new(right, &[on.1])?;
         Ok(NotIn {
-            left: Side::rows(left, vec![on.0], append_only)?,
+            left: Side::rows(left, vec![on.0], append_only, None)?,
             right: totals,
             right_key: on.1,
             right_name,

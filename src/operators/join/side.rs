@@ -1,11 +1,12 @@
 //! One input of a join: its rows by key, or, where the other side's rows alone are put out, how many there are of each
 //! key.
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::circuit::StateSize;
+use crate::circuit::time::{Bound, Closing, Due, Watermarks, moments_of};
 use crate::delta::Delta;
 use crate::delta::columns::ABSENT;
 use crate::delta::index::KeyIndex;
@@ -19,6 +20,8 @@ pub struct Side {
     /// The key columns of the input.
     pub keys: Vec<usize>,
     schema: SchemaRef,
+    /// The column by which rows are known that meet no row to come, and when they do.
+    closing: Option<(Closing, Due)>,
 }
 
 enum Store {
@@ -27,22 +30,26 @@ enum Store {
 }
 
 impl Side {
-    /// A side whose rows are kept.
+    /// A side whose rows are kept, until they are closed by a column.
     ///
     /// # Errors
     /// When a column cannot be kept.
-    pub fn rows(schema: SchemaRef, keys: Vec<usize>, append_only: bool) -> Result<Self> {
+    pub fn rows(schema: SchemaRef, keys: Vec<usize>, append_only: bool, closing: Option<Closing>) -> Result<Self> {
+        // Rows of a bag that is only added to have no place of their own that could be given back.
+        let append_only = append_only && closing.is_none();
         let store = Store::Rows(Box::new(RowSet::new(schema.clone(), Some(keys.clone()), append_only)?));
-        Ok(Side { store, keys, schema })
+        Ok(Side { store, keys, schema, closing: closing.map(|closing| (closing, Due::default())) })
     }
 
     /// A side of which only the keys are kept.
     ///
     /// # Errors
     /// When a key cannot be kept.
-    pub fn totals(schema: SchemaRef, keys: Vec<usize>) -> Result<Self> {
+    pub fn totals(schema: SchemaRef, keys: Vec<usize>, closing: Option<Closing>) -> Result<Self> {
         let store = Store::Totals(Box::new(Totals::new(&schema, &keys)?));
-        Ok(Side { store, keys, schema })
+        // Of the other columns nothing is kept.
+        let closing = closing.filter(|closing| keys.contains(&closing.column));
+        Ok(Side { store, keys, schema, closing: closing.map(|closing| (closing, Due::default())) })
     }
 
     /// The columns of the input.
@@ -95,10 +102,69 @@ impl Side {
     /// When more is deleted than is there, or the ids are used up.
     pub fn apply(&mut self, delta: &Delta) -> Result<()> {
         match &mut self.store {
-            Store::Rows(rows) => rows.apply(delta),
+            Store::Rows(rows) => {
+                rows.apply(delta)?;
+                if let Some((closing, due)) = &mut self.closing {
+                    let moments = moments_of(delta.column(closing.column))?;
+                    for (row, id) in rows.applied().iter().enumerate().filter(|(_, id)| rows.weight(**id) > 0) {
+                        due.push(moment(&moments, row), *id);
+                    }
+                }
+                Ok(())
+            }
             Store::Totals(totals) => {
                 let keys: Vec<ArrayRef> = self.keys.iter().map(|key| delta.column(*key).clone()).collect();
-                totals.apply(&keys, delta)
+                totals.apply(&keys, delta)?;
+                if let Some((closing, due)) = &mut self.closing {
+                    let moments = moments_of(delta.column(closing.column))?;
+                    let ids = totals.find(&keys, delta.len())?;
+                    for (row, id) in ids.into_iter().enumerate().filter(|(_, id)| *id != ABSENT) {
+                        due.push(moment(&moments, row), id);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Where the rows are that it keeps, if it does not keep all.
+    pub fn bound(&self) -> Option<&Bound> {
+        self.closing.as_ref().map(|(closing, _)| &closing.bound)
+    }
+
+    /// Lets go of the rows that meet no row to come.
+    ///
+    /// # Errors
+    /// When the closing column has no moments.
+    pub fn close(&mut self, watermarks: &Watermarks) -> Result<()> {
+        let Some((closing, due)) = &mut self.closing else { return Ok(()) };
+        let Some(bound) = closing.bound.at(watermarks) else { return Ok(()) };
+        let mut ids = due.take(bound);
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // A place of a row that is gone may have been given to another.
+        let is_old = |moments: &Int64Array, row| moment(moments, row) < bound;
+        match &mut self.store {
+            Store::Rows(rows) => {
+                ids.retain(|id| rows.weight(*id) > 0);
+                let batch = rows.gather(&ids)?;
+                let moments = moments_of(batch.column(closing.column))?;
+                let old: Vec<u32> = (0..ids.len() as u32).filter(|row| is_old(&moments, *row as usize)).collect();
+                let weights: Vec<i64> = ids.iter().map(|id| -rows.weight(*id)).collect();
+                rows.apply(&Delta::new(batch, weights).take(&old)?)
+            }
+            Store::Totals(totals) => {
+                let place = self.keys.iter().position(|key| *key == closing.column);
+                let place = place.expect("the column is among the keys");
+                ids.retain(|id| totals.totals[*id as usize] > 0);
+                let moments = moments_of(&totals.index.gather(&ids)?[place])?;
+                for (row, id) in ids.into_iter().enumerate().filter(|(row, _)| is_old(&moments, *row)) {
+                    debug_assert!(row < moments.len());
+                    totals.totals[id as usize] = 0;
+                    totals.index.remove(id);
+                }
+                Ok(())
             }
         }
     }
@@ -124,6 +190,11 @@ impl Side {
             Store::Totals(totals) => StateSize { rows: totals.index.columns().len(), bytes: totals.bytes() },
         }
     }
+}
+
+/// The moment of a row; without one it meets no row at all, and can go at once.
+fn moment(moments: &Int64Array, row: usize) -> i64 {
+    if moments.is_valid(row) { moments.value(row) } else { i64::MIN }
 }
 
 /// How many rows there are of each key.
@@ -165,14 +236,19 @@ impl Totals {
         Ok(())
     }
 
+    /// The id of each of `rows` keys, [`ABSENT`] where no row has it.
+    fn find(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        self.index.find(keys, rows, &mut ids)?;
+        Ok(ids)
+    }
+
     /// For each of `rows` keys whether a row has it.
     ///
     /// # Errors
     /// When a nested value cannot be encoded.
     pub fn has(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<bool>> {
-        let mut ids = Vec::new();
-        self.index.find(keys, rows, &mut ids)?;
-        Ok(ids.into_iter().map(|id| id != ABSENT).collect())
+        Ok(self.find(keys, rows)?.into_iter().map(|id| id != ABSENT).collect())
     }
 
     /// How many keys there are.

@@ -38,7 +38,8 @@ use running::{Function, SoFar};
 
 use super::ordered::{Change, Entry, Key, Order, OrderedRows, by_partition};
 use super::row_codec::SortKey;
-use crate::circuit::{Operator, StateSize, Tick};
+use crate::circuit::time::Watermarks;
+use crate::circuit::{Growth, Operator, StateSize, Tick};
 use crate::delta::{Delta, RowError, consolidate};
 use crate::error::{Error, Result};
 
@@ -310,6 +311,21 @@ impl Operator for Window {
         };
         output.errors = errors;
         Ok(output)
+    }
+
+    fn close(&mut self, watermarks: &Watermarks) -> Result<()> {
+        let Some(end) = self.rows.close(watermarks)? else { return Ok(()) };
+        while let Some(first) = self.kept.first_entry().filter(|entry| entry.key().as_ref() < end.as_slice()) {
+            self.kept_bytes -= first.get().bytes() + first.key().len();
+            first.remove();
+        }
+        // A failure in a partition that changes no more stays.
+        self.failures.retain(|partition, _| partition.as_ref() >= end.as_slice());
+        Ok(())
+    }
+
+    fn growth(&self) -> Growth {
+        self.rows.growth()
     }
 
     fn state(&self) -> Option<StateSize> {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Aggregate as AggregatePlan, Expr, ExprSchemable};
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
 
-use super::{Lowering, grouping, nullable, output};
+use super::{Lowering, closing, grouping, nullable, output};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::aggregate::{Aggregate, BatchCall, Call, Function, Part};
@@ -45,10 +45,14 @@ impl Lowering<'_> {
         calls: Vec<Call>,
         output: SchemaRef,
     ) -> Result<NodeId> {
-        let append_only = self.circuit.facts(input).append_only;
-        let facts = Facts { append_only: append_only && calls.is_empty(), key: Some((0..keys.len()).collect()) };
-        let detail = format!("{keys:?} {calls:?}");
-        let operator = Aggregate::new(self.circuit.schema(input), keys, calls, output, append_only)?;
+        let of = self.circuit.facts(input);
+        let append_only = of.append_only;
+        let closing = closing::picked(&of.closing, |column| keys.iter().position(|key| *key == column));
+        let closes = closing.first().cloned();
+        let key = Some((0..keys.len()).collect());
+        let facts = Facts { append_only: append_only && calls.is_empty(), key, closing };
+        let detail = format!("{keys:?} {calls:?} {closes:?}");
+        let operator = Aggregate::new(self.circuit.schema(input), keys, calls, output, append_only)?.closing(closes);
         Ok(self.add(operator, vec![input], facts, detail))
     }
 

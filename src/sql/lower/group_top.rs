@@ -97,7 +97,8 @@ impl Lowering<'_> {
         let append_only = self.circuit.facts(node).append_only;
         let detail = format!("{best:?} {order:?}");
         let operator = GroupTop::new(self.circuit.schema(node), schema, &order, best, append_only, text)?;
-        Ok(Some(self.add(operator, vec![node], Facts { append_only: false, key }, detail)))
+        let closing = self.closing_of(node, &order, width);
+        Ok(Some(self.add(operator, vec![node], Facts { append_only: false, key, closing }, detail)))
     }
 }
 

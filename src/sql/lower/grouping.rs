@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Expr, GroupingSet};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 
-use super::{Lowering, nullable};
+use super::{Lowering, closing, nullable};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::aggregate::Call;
@@ -65,7 +65,9 @@ impl Lowering<'_> {
             *turn += 1;
             nodes.push(self.grouped_by_set(input, keys, calls, set, id, &output)?);
         }
-        Ok(self.add(UnionAll::new(output), nodes, Facts::default(), String::new()))
+        let closing = closing::of_all(nodes.iter().map(|node| self.circuit.facts(*node).closing.as_slice()));
+        let facts = Facts { closing, ..Facts::default() };
+        Ok(self.add(UnionAll::new(output), nodes, facts, String::new()))
     }
 
     fn grouped_by_set(

@@ -8,6 +8,7 @@ use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join as JoinPlan, JoinType, cast, lit};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::join_times::Ties;
 use super::recompute::has_subquery;
 use super::skip::may_fail;
 use super::{Lowering, nullable, output};
@@ -70,6 +71,13 @@ impl Lowering<'_> {
             (false, Kind::Mark) => beside(&first.schema, [plan.schema.fields()[first.width].as_ref().clone()]),
             (false, _) => first.schema.clone(),
         };
+        let on: Vec<(usize, usize)> = first.keys.iter().copied().zip(second.keys.iter().copied()).collect();
+        let (left_schema, right_schema) =
+            if swapped { (plan.right.schema(), plan.left.schema()) } else { (plan.left.schema(), plan.right.schema()) };
+        // Where NULL meets NULL, rows without a moment wait for others for ever.
+        let tied = if plan.null_equality == NullEquality::NullEqualsNull { &[] } else { on.as_slice() };
+        let ties = Ties::new(tied, plan.filter.as_ref(), left_schema, right_schema);
+        let closing = ties.closing(&first.facts, &second.facts);
         let condition = condition
             .map(|(expr, places)| {
                 let place = |place: Place| Place { right: place.right != swapped, ..place };
@@ -77,22 +85,28 @@ impl Lowering<'_> {
                 Condition::new(expr, &places, &first.schema, &second.schema)
             })
             .transpose()?;
-        let on: Vec<(usize, usize)> = first.keys.iter().copied().zip(second.keys.iter().copied()).collect();
         let nulls_equal = plan.null_equality == NullEquality::NullEqualsNull;
         let detail = match &condition {
             None => format!("{on:?} {nulls_equal}"),
             Some(c) => format!("{on:?} {nulls_equal} {:?} {}", c.places(), identity(std::slice::from_ref(c.expr()))?),
         };
+        let detail = format!("{detail} {:?} {:?}", closing.left, closing.right);
         let spec = Spec {
             kind,
             on: on.clone(),
             nulls_equal,
             condition,
             append_only: (first.facts.append_only, second.facts.append_only),
+            closing: (closing.left, closing.right),
             output: out,
         };
         let operator = Join::new(first.schema.clone(), second.schema.clone(), spec)?;
-        let facts = facts(kind, first, second, &on);
+        let mut facts = facts(kind, first, second, &on);
+        facts.closing = closing.of_left;
+        if pairs {
+            let width = first.schema.fields().len();
+            facts.closing.extend(closing.of_right.iter().map(|closing| closing.at(width + closing.column)));
+        }
         let node = self.add(operator, vec![first.node, second.node], facts, detail);
         // Key columns that were computed for the join stand behind each side's own.
         let of_first = 0..first.width;
@@ -109,7 +123,7 @@ impl Lowering<'_> {
     fn not_in(&mut self, plan: &JoinPlan, left: &Input, right: &Input) -> Result<NodeId> {
         let on = (left.keys[0], right.keys[0]);
         let operator = NotIn::new(left.schema.clone(), &right.schema, on, left.facts.append_only)?;
-        let facts = Facts { append_only: false, key: left.facts.key.clone() };
+        let facts = Facts { append_only: false, key: left.facts.key.clone(), ..Facts::default() };
         let node = self.add(operator, vec![left.node, right.node], facts, format!("{on:?}"));
         self.pick(node, &(0..left.width).collect::<Vec<_>>(), output(&plan.schema))
     }
@@ -188,7 +202,7 @@ fn facts(kind: Kind, left: &Input, right: &Input, on: &[(usize, usize)]) -> Fact
         }
         _ => None,
     };
-    Facts { append_only: both_append && matches!(kind, Kind::Inner | Kind::Semi), key }
+    Facts { append_only: both_append && matches!(kind, Kind::Inner | Kind::Semi), key, ..Facts::default() }
 }
 
 fn beside(left: &Schema, right: impl IntoIterator<Item = Field>) -> SchemaRef {

@@ -68,7 +68,7 @@ impl Lowering<'_> {
             node = self.with_computed(node, computed, input.schema())?;
         }
         let of = self.circuit.facts(node);
-        let facts = Facts { append_only: false, key: of.key.clone() };
+        let facts = Facts { append_only: false, key: of.key.clone(), ..Facts::default() };
         let append_only = of.append_only;
         let detail = format!("{keys:?} {skip} {fetch:?}");
         let operator = TopK::new(self.circuit.schema(node), keys, skip, fetch, append_only)?;

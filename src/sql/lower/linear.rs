@@ -8,7 +8,8 @@ use datafusion::logical_expr::{Expr, Filter as FilterPlan, LogicalPlan, Projecti
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 
-use super::{Lowering, output};
+use super::{Lowering, closing, output};
+use crate::circuit::time::Closing;
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::filter::Filter;
@@ -59,8 +60,9 @@ impl Lowering<'_> {
         schema: &DFSchema,
         output: SchemaRef,
     ) -> Result<NodeId> {
+        let closing = closing::projected(&self.circuit.facts(input).closing, exprs, schema);
         let exprs = exprs.iter().map(|e| physical(e, schema)).collect::<Result<Vec<_>>>()?;
-        self.project(input, exprs, output)
+        self.project_closing(input, exprs, output, closing)
     }
 
     /// Some columns of `input`.
@@ -79,6 +81,20 @@ impl Lowering<'_> {
         exprs: Vec<Arc<dyn PhysicalExpr>>,
         output: SchemaRef,
     ) -> Result<NodeId> {
+        let is =
+            |expr: &Arc<dyn PhysicalExpr>, column| expr.downcast_ref::<Column>().is_some_and(|c| c.index() == column);
+        let place = |column| exprs.iter().position(|expr| is(expr, column));
+        let closing = closing::picked(&self.circuit.facts(input).closing, place);
+        self.project_closing(input, exprs, output, closing)
+    }
+
+    fn project_closing(
+        &mut self,
+        input: NodeId,
+        exprs: Vec<Arc<dyn PhysicalExpr>>,
+        output: SchemaRef,
+        closing: Vec<Closing>,
+    ) -> Result<NodeId> {
         let columns: Vec<Option<usize>> = exprs.iter().map(|e| e.downcast_ref::<Column>().map(Column::index)).collect();
         let unchanged = columns.len() == self.circuit.schema(input).fields().len()
             && columns.iter().enumerate().all(|(at, c)| *c == Some(at))
@@ -90,7 +106,7 @@ impl Lowering<'_> {
         let key = of.key.as_ref().and_then(|key| {
             key.iter().map(|k| columns.iter().position(|c| c == &Some(*k))).collect::<Option<Vec<_>>>()
         });
-        let facts = Facts { append_only: of.append_only, key };
+        let facts = Facts { append_only: of.append_only, key, closing };
         let detail = identity(&exprs)?;
         Ok(self.add(Project::new(output, exprs), vec![input], facts, detail))
     }
@@ -106,6 +122,8 @@ impl Lowering<'_> {
             return Ok(None);
         }
         let append_only = inputs.iter().all(|input| self.circuit.facts(*input).append_only);
-        Ok(Some(self.add(UnionAll::new(schema), inputs, Facts { append_only, key: None }, String::new())))
+        let closing = closing::of_all(inputs.iter().map(|input| self.circuit.facts(*input).closing.as_slice()));
+        let facts = Facts { append_only, key: None, closing };
+        Ok(Some(self.add(UnionAll::new(schema), inputs, facts, String::new())))
     }
 }

@@ -4,9 +4,11 @@
 //! [`Recompute`](crate::operators::recompute) of that one node, over inputs that are still kept incrementally.
 
 mod aggregate;
+mod closing;
 mod group_top;
 mod grouping;
 mod join;
+mod join_times;
 mod limit;
 mod linear;
 mod own;
@@ -32,6 +34,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::bounds::PLAN_NODES_MAX;
 use super::own_node::OwnNode;
 use super::total_order::TotalOrder;
+use crate::circuit::time::Closing;
 use crate::circuit::{Circuit, Facts, NodeId, NodeSpec, Operator};
 use crate::error::{Error, Result};
 
@@ -158,6 +161,26 @@ impl Lowering<'_> {
         let skips = self.on_error == OnError::Skip;
         self.circuit.add(NodeSpec { operator: Box::new(operator), inputs, facts, identity, every_tick: false, skips })
     }
+}
+
+/// Adds an operator over a node that also puts out rows, or takes them back, when watermarks move: rows change until
+/// `later` microseconds after those of the node do.
+pub fn add_timed(
+    circuit: &mut Circuit,
+    operator: impl Operator + 'static,
+    input: NodeId,
+    append_only: bool,
+    later: i64,
+) -> NodeId {
+    let of = circuit.facts(input).clone();
+    // What lets go of rows later does so by the first of the columns.
+    let columns = if later == 0 { of.closing.len() } else { 1 };
+    let shifted = |closing: Closing| Closing { bound: closing.bound.shifted(-later), ..closing };
+    let closing = of.closing.into_iter().take(columns).map(shifted).collect();
+    let facts = Facts { append_only, closing, ..of };
+    let identity = format!("{operator}|{:?}", facts.closing);
+    let (operator, inputs) = (Box::new(operator), vec![input]);
+    circuit.add(NodeSpec { operator, inputs, facts, identity, every_tick: true, skips: false })
 }
 
 /// The same columns, each of which may be NULL: whether a value can be missing is for the operators to find out.

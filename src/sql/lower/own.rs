@@ -24,7 +24,7 @@ impl Lowering<'_> {
                     "a subquery that may give several rows",
                     "without them the row beside it would see NULL, which is not its value",
                 )?;
-                let facts = Facts { append_only: false, key: Some((0..keys).collect()) };
+                let facts = Facts { append_only: false, key: Some((0..keys).collect()), ..Facts::default() };
                 let operator = Single::new(self.circuit.schema(nodes[0]), keys)?;
                 let node = self.add(operator, nodes, facts, format!("{keys}"));
                 self.pick(node, &(0..schema.fields().len()).collect::<Vec<_>>(), schema)

@@ -51,7 +51,7 @@ impl Lowering<'_> {
         let detail = circuit.identity();
         let operator = Recursion::new(name.clone(), schema, circuit, root, *is_distinct, ROUNDS_MAX)?;
         let inputs = [base].into_iter().chain(others).collect();
-        Ok(Some(self.add(operator, inputs, Facts { append_only, key }, detail)))
+        Ok(Some(self.add(operator, inputs, Facts { append_only, key, ..Facts::default() }, detail)))
     }
 
     /// The step as a circuit over its own rows and inputs; `None` where a part of it would be recomputed, at every round
@@ -65,7 +65,7 @@ impl Lowering<'_> {
         append_only: bool,
     ) -> Result<Option<Step>> {
         let mut circuit = Circuit::new();
-        circuit.input(OWN_ROWS, with_round(schema), Facts { append_only, key: None });
+        circuit.input(OWN_ROWS, with_round(schema), Facts { append_only, key: None, ..Facts::default() });
         for (at, (input, facts)) in inputs.iter().zip(facts).enumerate() {
             circuit.input(at as u32 + 1, nullable(&input_schema(input)), facts.clone());
         }

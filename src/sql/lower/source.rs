@@ -59,7 +59,7 @@ impl Lowering<'_> {
 
     fn constant(&mut self, plan: LogicalPlan, text: String, identity: String, key: Option<Vec<usize>>) -> NodeId {
         let operator = Constant::new(output(plan.schema()), plan, self.session.clone(), text);
-        self.add(operator, Vec::new(), Facts { append_only: true, key }, identity)
+        self.add(operator, Vec::new(), Facts { append_only: true, key, ..Facts::default() }, identity)
     }
 
     pub(super) fn unnest(&mut self, plan: &UnnestPlan) -> Result<Option<NodeId>> {
@@ -82,7 +82,7 @@ impl Lowering<'_> {
             name.strip_prefix(MADE_NAME).and_then(|rest| rest.strip_suffix(')')).unwrap_or(name).to_string()
         };
         let names: Vec<String> = columns.iter().map(name).collect();
-        let facts = Facts { append_only: self.circuit.facts(input).append_only, key: None };
+        let facts = Facts { append_only: self.circuit.facts(input).append_only, key: None, ..Facts::default() };
         let (text, detail) = (names.join(", "), format!("{nested:?}"));
         let context = self.session.task_ctx();
         let operator = Unnest::new(&below, output(&plan.schema), nested, context, text);

@@ -15,7 +15,8 @@ use datafusion::logical_expr::{
 use datafusion::physical_planner::create_window_expr;
 
 use super::recompute::has_subquery;
-use super::{Lowering, may_fail, output};
+use super::{Lowering, closing, may_fail, output};
+use crate::circuit::time::{Bound, Closing};
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::ordered::Order;
@@ -56,7 +57,8 @@ impl Lowering<'_> {
         }
         let names: Vec<String> = plan.window_expr.iter().map(called).collect();
         let text = format!("{}{text}", names.join(", "));
-        let facts = Facts { append_only: false, key: self.key_within(node, width) };
+        let closing = self.closing_of(node, &order, width);
+        let facts = Facts { append_only: false, key: self.key_within(node, width), closing };
         let detail = format!("{detail}{order:?}");
         let operator = Window::new(self.circuit.schema(node), schema, &order, functions, text)?;
         Ok(Some(self.add(operator, vec![node], facts, detail)))
@@ -77,6 +79,21 @@ impl Lowering<'_> {
     /// The key of a node, where it lies within its first columns.
     pub(super) fn key_within(&self, node: NodeId, width: usize) -> Option<Vec<usize>> {
         self.circuit.facts(node).key.clone().filter(|key| key.iter().all(|column| *column < width))
+    }
+
+    /// Puts a column first by which partitions are known that change no more, if there is one.
+    fn closing_first(&self, node: NodeId, partition: &mut [usize]) -> Option<Bound> {
+        let known = &self.circuit.facts(node).closing;
+        let of = |column: &usize| known.iter().find(|closing| closing.column == *column);
+        let (at, closing) = partition.iter().enumerate().find_map(|(at, column)| Some((at, of(column)?)))?;
+        partition[..=at].rotate_right(1);
+        Some(closing.bound.clone())
+    }
+
+    /// By which columns the rows of partitions are known that change no more, where these are among the first.
+    pub(super) fn closing_of(&self, node: NodeId, order: &Order, width: usize) -> Vec<Closing> {
+        let of_partition = |column: usize| Some(column).filter(|c| *c < width && order.partition.contains(c));
+        closing::picked(&self.circuit.facts(node).closing, of_partition)
     }
 
     /// The input of window functions, or nothing where they depend on the time or on what cannot be kept in order.
@@ -130,7 +147,8 @@ impl Lowering<'_> {
             node = self.with_computed(node, computed, &columns.schema)?;
         }
         let width = plan.input.schema().fields().len();
-        Ok(Some(Ordered { node, width, order: Order { partition, keys, ties }, functions, text }))
+        let closing = self.closing_first(node, &mut partition);
+        Ok(Some(Ordered { node, width, order: Order { partition, keys, ties, closing }, functions, text }))
     }
 }
 

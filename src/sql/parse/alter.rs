@@ -13,6 +13,14 @@ impl StatementParser<'_> {
         let kind = self.relation_kind()?;
         let if_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
         let name = self.name()?;
+        if kind == DropKind::Stream
+            && (self.peek_word(0).as_str(), self.peek_word(1).as_str()) == ("ADVANCE", "WATERMARK")
+        {
+            self.words(2);
+            self.parser.parser.expect_keyword(Keyword::TO)?;
+            let to = Box::new(self.parser.parser.parse_expr()?);
+            return Ok(Statement::AdvanceWatermark { stream: name, to });
+        }
         let mut actions = vec![self.alter_action()?];
         while self.parser.parser.consume_token(&Token::Comma) {
             actions.push(self.alter_action()?);

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::{StatementParser, byte_at, normalize};
 use crate::error::{Error, Place, Result};
 use crate::sql::refuse::refuse_ignored;
-use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind, Statement};
+use crate::sql::statement::{CreateRelation, CreateView, Drop, DropKind, Statement, WatermarkClause};
 
 /// What can be temporary.
 const TEMPORARY_KINDS: [&str; 3] = ["TABLE", "VIEW", "MATERIALIZED"];
@@ -101,10 +101,23 @@ impl StatementParser<'_> {
             let create = (temporary, name, if_not_exists, columns);
             return self.table_as(is_stream, create).map(|create| Statement::CreateTableAs(Box::new(create)));
         }
-        let mut constraints = Vec::new();
+        let (mut constraints, mut watermark) = (Vec::new(), None);
         let columns = if self.parser.parser.consume_token(&Token::LParen) {
             let mut columns = Vec::new();
             loop {
+                if (self.peek_word(0).as_str(), self.peek_word(1).as_str()) == ("WATERMARK", "FOR") {
+                    let clause = self.watermark()?;
+                    if watermark.is_some() {
+                        let error = Error::input(format!("`{name}` has two watermarks"));
+                        return Err(error.with_place(clause.place));
+                    }
+                    watermark = Some(clause);
+                    if self.parser.parser.consume_token(&Token::RParen) {
+                        break;
+                    }
+                    self.parser.parser.expect_token(&Token::Comma)?;
+                    continue;
+                }
                 // Other dialects begin an index with these words; here they are names of columns.
                 let is_column = ["KEY", "INDEX", "FULLTEXT", "SPATIAL"].contains(&self.peek_word(0).as_str());
                 let sql = &mut self.parser.parser;
@@ -118,14 +131,39 @@ impl StatementParser<'_> {
                 }
                 sql.expect_token(&Token::Comma)?;
             }
-            Some(columns)
+            // A watermark alone: the columns are those of the source.
+            (watermark.is_none() || !columns.is_empty()).then_some(columns)
         } else {
             None
         };
         let options = self.options()?;
         self.on_commit(temporary)?;
-        let create = CreateRelation { is_stream, temporary, name, if_not_exists, columns, constraints, options };
+        let create =
+            CreateRelation { is_stream, temporary, name, if_not_exists, columns, constraints, watermark, options };
         Ok(Statement::CreateRelation(create))
+    }
+
+    /// `WATERMARK FOR column [AS column [- INTERVAL ...]]`.
+    fn watermark(&mut self) -> Result<WatermarkClause> {
+        let place = Some(self.place());
+        self.words(2);
+        let sql = &mut self.parser.parser;
+        let column = normalize(&sql.parse_identifier()?);
+        let is_column = |expr: &ast::Expr| matches!(expr, ast::Expr::Identifier(ident) if normalize(ident) == column);
+        let delay = match sql.parse_keyword(Keyword::AS) {
+            false => None,
+            true => match sql.parse_expr()? {
+                expr if is_column(&expr) => None,
+                ast::Expr::BinaryOp { left, op: ast::BinaryOperator::Minus, right } if is_column(&left) => Some(*right),
+                other => {
+                    let error = Error::unsupported(format!("WATERMARK FOR {column} AS {other}")).with_place(place);
+                    return Err(error.with_hint(format!(
+                        "a watermark is how late rows can be: WATERMARK FOR {column} AS {column} - INTERVAL '5' SECOND"
+                    )));
+                }
+            },
+        };
+        Ok(WatermarkClause { column, delay, place })
     }
 
     fn create_view(&mut self, or_replace: bool, temporary: bool) -> Result<CreateView> {
@@ -143,8 +181,9 @@ impl StatementParser<'_> {
         self.parser.parser.expect_keyword(Keyword::AS)?;
         let start = self.parser.parser.peek_token_ref().span.start;
         refuse_ignored(&self.parser.parser.parse_query()?)?;
-        let end = match &self.parser.parser.peek_token_ref().token {
-            Token::EOF => self.text.len(),
+        let end = match (self.emit, &self.parser.parser.peek_token_ref().token) {
+            (Some(emit), _) => byte_at(self.text, emit.start),
+            (None, Token::EOF) => self.text.len(),
             _ => byte_at(self.text, self.parser.parser.peek_token_ref().span.start),
         };
         let query = self.text[byte_at(self.text, start)..end].trim_end().to_string();
@@ -157,6 +196,7 @@ impl StatementParser<'_> {
             if_not_exists,
             name,
             columns,
+            on_close: self.emit.take().is_some_and(|emit| emit.on_close),
             query,
             query_place,
             options,
