@@ -168,12 +168,7 @@ impl Clocks {
         }
     }
 
-    /// How far streams have come.
-    pub fn now(&self) -> &Watermarks {
-        &self.now
-    }
-
-    /// The same, as `before` where nothing has moved since.
+    /// How far streams have come; `before` itself where nothing has moved since.
     pub fn shared(&self, before: &Arc<Watermarks>) -> Arc<Watermarks> {
         if **before == self.now { before.clone() } else { Arc::new(self.now.clone()) }
     }

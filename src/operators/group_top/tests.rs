@@ -17,7 +17,7 @@ fn operator(numbering: Numbering, most: i64, numbered: bool, append_only: bool) 
         columns.push(("number", DataType::Int64));
     }
     let keys = vec![SortKey { column: 1, descending: true, nulls_first: false }];
-    let order = Order { partition: vec![0], keys, ties: Vec::new() };
+    let order = Order { partition: vec![0], keys, ties: Vec::new(), closing: None };
     let best = Best { numbering, most, numbered };
     let top = GroupTop::new(input.clone(), schema(&columns), &order, best, append_only, " per g".into()).unwrap();
     (input, top)

@@ -45,7 +45,15 @@ fn condition(expr: &Expr) -> Condition {
 fn join(kind: Kind, on: &[(usize, usize)], nulls_equal: bool, expr: Option<&Expr>, append_only: (bool, bool)) -> Join {
     let (left, right) = inputs();
     let condition = expr.map(condition);
-    let spec = Spec { kind, on: on.to_vec(), nulls_equal, condition, append_only, output: output(kind) };
+    let spec = Spec {
+        kind,
+        on: on.to_vec(),
+        nulls_equal,
+        condition,
+        append_only,
+        closing: (None, None),
+        output: output(kind),
+    };
     Join::new(left, right, spec).unwrap()
 }
 

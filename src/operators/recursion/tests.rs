@@ -60,6 +60,7 @@ fn walk(is_distinct: bool, rounds_max: u32) -> (Recursion, Arc<AtomicUsize>) {
         nulls_equal: false,
         condition: None,
         append_only: (false, false),
+        closing: (None, None),
         output: joined,
     };
     let join = Join::new(with_round(&pairs()), pairs(), spec).unwrap();

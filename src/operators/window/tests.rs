@@ -37,7 +37,7 @@ fn operator(exprs: &[Expr], result: DataType) -> (SchemaRef, Window) {
     }
     let columns: Vec<(&str, DataType)> = columns.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
     let keys = vec![SortKey { column: 1, descending: false, nulls_first: false }];
-    let order = Order { partition: vec![0], keys, ties: Vec::new() };
+    let order = Order { partition: vec![0], keys, ties: Vec::new(), closing: None };
     (input.clone(), Window::new(input, schema(&columns), &order, functions, "f".into()).unwrap())
 }
 
