@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast;
 #[derive(Debug, Clone)]
 pub enum Statement {
     /// `CREATE STREAM` or `CREATE TABLE`.
-    CreateRelation(CreateRelation),
+    CreateRelation(Box<CreateRelation>),
     /// `CREATE TABLE ... AS`.
     CreateTableAs(Box<CreateTableAs>),
     /// `CREATE [MATERIALIZED] VIEW`.

@@ -140,7 +140,7 @@ impl StatementParser<'_> {
         self.on_commit(temporary)?;
         let create =
             CreateRelation { is_stream, temporary, name, if_not_exists, columns, constraints, watermark, options };
-        Ok(Statement::CreateRelation(create))
+        Ok(Statement::CreateRelation(Box::new(create)))
     }
 
     /// `WATERMARK FOR column [AS column [- INTERVAL ...]]`.
