@@ -10,6 +10,7 @@
 //! | [`topk`] | what moves over the edge of the window |
 //! | [`recursion`] | `W(r+1) = Q(W(r))`, each round by the change of the one before |
 //! | [`group_top`] | what differs between the old and the new top of a touched group |
+//! | [`match_recognize`] | `Q(new) - Q(old)` of the searches that a change of a partition reaches |
 //! | [`window`] | `Q(new) - Q(old)` of what a change of a partition reaches |
 //! | [`on_close`] | `Q` gives the rows that change no more; each comes once |
 //! | [`retain`] | `Q(R)` less what is too old, as time goes on |
@@ -24,6 +25,7 @@ pub mod exact;
 pub mod filter;
 pub mod group_top;
 pub mod join;
+pub mod match_recognize;
 pub mod moments;
 pub mod on_close;
 pub mod ordered;

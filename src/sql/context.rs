@@ -15,6 +15,7 @@ use datafusion::optimizer::{Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
 use super::checked::CheckArithmetic;
+use super::match_recognize::MatchRecognize;
 use super::nullable_inputs::nullable_inputs;
 use super::operators::planners;
 use super::rules::{physical_rules, rules};
@@ -69,7 +70,7 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
         .with_optimizer_rules(rules())
         .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))
-        .with_relation_planners(vec![Arc::new(ShortAlias)])
+        .with_relation_planners(vec![Arc::new(ShortAlias), Arc::new(MatchRecognize)])
         .with_expr_planners(planners(SessionStateDefaults::default_expr_planners()))
         .build();
     super::json::register(&mut state)?;

@@ -80,9 +80,13 @@ const LATER: [&str; 32] = [
 ];
 
 /// Words of Postgres at which the parser stops, and what to write instead.
-const INSTEAD: [(&str, &str); 3] = [
+const INSTEAD: [(&str, &str); 4] = [
     ("CYCLE", "there is no CYCLE: UNION in place of UNION ALL ends at rows that are there already"),
     ("EXCLUDE", "there is no EXCLUDE in window frames: two frames, before and behind the row, leave it out"),
+    (
+        "MATCH_RECOGNIZE",
+        "it stands behind the name of a table: WITH q AS (SELECT ...) SELECT * FROM q MATCH_RECOGNIZE (...)",
+    ),
     ("SEARCH", "there is no SEARCH: a column of the path so far, as an array, gives an order"),
 ];
 

@@ -40,6 +40,7 @@ mod kinds;
 mod literals_right;
 pub mod locate;
 pub mod lower;
+pub mod match_recognize;
 mod merged;
 mod moments;
 mod named_keys;

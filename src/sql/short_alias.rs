@@ -17,6 +17,7 @@ impl RelationPlanner for ShortAlias {
             TableFactor::Table { alias, .. }
             | TableFactor::Derived { alias, .. }
             | TableFactor::UNNEST { alias, .. }
+            | TableFactor::MatchRecognize { alias, .. }
             | TableFactor::Function { alias, .. } => alias,
             _ => return Ok(RelationPlanning::Original(Box::new(relation))),
         };

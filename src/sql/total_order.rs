@@ -25,6 +25,7 @@ use datafusion::physical_plan::{
 };
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::match_recognize::MatchPlanner;
 use super::own_node::OwnPlanner;
 
 /// Rows in the order of `order`, whether or not anybody asks for it.
@@ -108,8 +109,9 @@ pub struct Planner;
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner =
-            DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(TotalOrderPlanner), Arc::new(OwnPlanner)]);
+        let planners: [Arc<dyn ExtensionPlanner + Send + Sync>; 3] =
+            [Arc::new(TotalOrderPlanner), Arc::new(OwnPlanner), Arc::new(MatchPlanner)];
+        let planner = DefaultPhysicalPlanner::with_extension_planners(planners.to_vec());
         planner.create_physical_plan(plan, session).await
     }
 }

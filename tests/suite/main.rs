@@ -23,6 +23,7 @@ mod embed_table_as;
 mod embed_temporary;
 mod embed_threads;
 mod event_time;
+mod match_recognize;
 mod memory;
 mod mutations;
 mod nexmark;

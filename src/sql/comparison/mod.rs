@@ -33,7 +33,7 @@ use datafusion::logical_expr::{
 
 use extremes::extreme;
 use keys::{key, length, list_order, of_key, one_value};
-pub use nodes::compared;
+pub use nodes::{compared, stand_in};
 
 /// The expression with its comparisons as the module's text says.
 ///

@@ -134,7 +134,7 @@ fn in_order(order: Vec<SortExpr>, schema: &DFSchema) -> (Vec<SortExpr>, bool) {
 }
 
 /// What stands for the value of an expression where it is compared, and whether that is another.
-fn stand_in(expr: Expr, schema: &DFSchema) -> (Expr, bool) {
+pub fn stand_in(expr: Expr, schema: &DFSchema) -> (Expr, bool) {
     match type_of(&expr, schema) {
         Some(data_type) if is_interval(&data_type) => (length(expr), true),
         Some(data_type) if data_type.is_floating() => (one_value(expr, &data_type), true),

@@ -11,6 +11,7 @@ mod join;
 mod join_times;
 mod limit;
 mod linear;
+mod match_recognize;
 mod own;
 mod recompute;
 mod recursion;
@@ -32,6 +33,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::bounds::PLAN_NODES_MAX;
+use super::match_recognize::MatchNode;
 use super::own_node::OwnNode;
 use super::total_order::TotalOrder;
 use crate::circuit::time::Closing;
@@ -121,6 +123,7 @@ impl Lowering<'_> {
             LogicalPlan::Unnest(unnest) => self.unnest(unnest)?,
             LogicalPlan::Values(values) => self.values(values)?,
             LogicalPlan::EmptyRelation(empty) => Some(self.empty(empty)),
+            other if let Some(node) = MatchNode::of(other) => Some(self.match_recognize(node)?),
             other => match (TotalOrder::of(other), OwnNode::of(other)) {
                 // Says nothing about a bag of rows; a node that depends on it has taken it along.
                 (Some(order), _) => Some(self.plan(order.input())?),

@@ -98,7 +98,7 @@ const BOTH: &str = "least({Wa}, {Wb})";
 impl Query {
     /// A query, and the view that it reads if it reads one.
     fn random<'a>(random: &mut Random, others: &'a [View]) -> (Query, Option<&'a View>) {
-        let kinds = if others.is_empty() { 10 } else { 12 };
+        let kinds = if others.is_empty() { 12 } else { 14 };
         let (s, w) = *random.pick(&[("a", "{Wa}"), ("b", "{Wb}")]);
         let size = *random.pick(&SIZES);
         let query = match random.below(kinds) {
@@ -110,6 +110,7 @@ impl Query {
             7 => Query::exists(random),
             8 => Query::top(random, s, w, size),
             9 => Query::unbounded(random, size),
+            10 | 11 => Query::matches(random, s, w, size),
             _ => {
                 let below = random.pick(others);
                 return match Query::over(random, below) {
@@ -141,6 +142,35 @@ impl Query {
         let closed = match key.contains("ts") {
             true => until(format!("w + INTERVAL '{length}' <= {w} OR ts < {w}"), "w", bin_of(&bin, w)),
             false => until(format!("w + INTERVAL '{length}' <= {w}"), "w", bin_of(&bin, w)),
+        };
+        Query { sql, closed }
+    }
+
+    fn matches(random: &mut Random, s: &str, w: &str, size: i64) -> Query {
+        let (pattern, defined) = *random.pick(&[
+            ("a b* c", "b AS x >= LAST(x, 1), c AS x < FIRST(x)"),
+            ("a b+", "b AS x > PREV(x)"),
+            ("a+ b", "a AS x < 4, b AS x > avg(a.x)"),
+            ("a? b{2}", "a AS x > PREV(x), b AS sum(x) < 9"),
+            ("a (b | c)+? d", "b AS x < 2, c AS x > 3, d AS count(b.*) > 0"),
+            ("^? a b", "b AS x <> a.x"),
+            ("a b $", "b AS x <> a.x"),
+            ("a b", "b AS NEXT(x) > x"),
+        ]);
+        let skip = *random.pick(&["PAST LAST ROW", "TO NEXT ROW", "PAST LAST ROW"]);
+        let number = if random.percent(20) { ", MATCH_NUMBER() AS m" } else { "" };
+        let partition = if random.percent(70) { "PARTITION BY k " } else { "" };
+        let bounded = random.percent(80);
+        let within = if bounded { format!("WITHIN INTERVAL '{size} seconds' ") } else { String::new() };
+        let sql = format!(
+            "SELECT * FROM {s} MATCH_RECOGNIZE ({partition}ORDER BY ts, x MEASURES FIRST(ts) AS w, LAST(x) AS x, \
+             count(*) AS n, sum(a.x) AS v{number} AFTER MATCH SKIP {skip} PATTERN ({pattern}) {within}DEFINE {defined}) AS q"
+        );
+        let closed = match bounded && !pattern.contains('$') && !defined.contains("NEXT") {
+            true => {
+                until(format!("w < {w} - INTERVAL '{size} seconds'"), "w", format!("({w} - INTERVAL '{size} seconds')"))
+            }
+            false => None,
         };
         Query { sql, closed }
     }
