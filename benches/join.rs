@@ -49,7 +49,15 @@ fn joins(criterion: &mut Criterion) {
                 || {
                     let append_only = (append_only, append_only);
                     let (on, output) = (vec![(0, 0)], output.clone());
-                    let spec = Spec { kind, on, nulls_equal: false, condition: None, append_only, output };
+                    let spec = Spec {
+                        kind,
+                        on,
+                        nulls_equal: false,
+                        condition: None,
+                        append_only,
+                        closing: (None, None),
+                        output,
+                    };
                     Join::new(left.clone(), right.clone(), spec).expect("a join")
                 },
                 |mut join| {

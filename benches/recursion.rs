@@ -50,6 +50,7 @@ fn reach() -> Recursion {
         nulls_equal: false,
         condition: None,
         append_only: (false, false),
+        closing: (None, None),
         output: schema(&columns),
     };
     let join = Join::new(with_round(&nodes()), edges(), spec);

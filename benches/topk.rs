@@ -70,7 +70,7 @@ fn grouped(start: usize) -> Delta {
 fn tops_of_groups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("topk of groups");
     let keys = vec![SortKey { column: 1, descending: true, nulls_first: true }];
-    let order = Order { partition: vec![0], keys, ties: Vec::new() };
+    let order = Order { partition: vec![0], keys, ties: Vec::new(), closing: None };
     let best = Best { numbering: Numbering::Row, most: 10, numbered: false };
     for (name, append_only) in [("append-only", true), ("growing", false)] {
         let mut top = GroupTop::new(schema(), schema(), &order, best, append_only, String::new()).expect("a top-k");
@@ -93,7 +93,7 @@ fn tops_of_groups(criterion: &mut Criterion) {
 fn one_event_of_a_group(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("first 100 of groups, an event a step");
     let keys = vec![SortKey { column: 1, descending: true, nulls_first: true }];
-    let order = Order { partition: vec![0], keys, ties: Vec::new() };
+    let order = Order { partition: vec![0], keys, ties: Vec::new(), closing: None };
     for (name, numbered) in [("numbered", true), ("not numbered", false)] {
         let best = Best { numbering: Numbering::Row, most: 100, numbered };
         let mut fields = schema().fields().to_vec();

@@ -45,7 +45,7 @@ fn operator(function: Expr) -> Window {
     let evaluator = create_window_expr(&expr, &logical, &ExecutionProps::new(), &context).expect("an evaluator");
     let call = Call { call: call.as_ref().clone(), expr: evaluator, filter: None };
     let keys = vec![SortKey { column: 1, descending: false, nulls_first: false }];
-    let order = Order { partition: vec![0], keys, ties: Vec::new() };
+    let order = Order { partition: vec![0], keys, ties: Vec::new(), closing: None };
     Window::new(input, schema(&["g", "x", "y", "f"]), &order, vec![call], String::new()).expect("a window")
 }
 

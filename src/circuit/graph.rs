@@ -6,6 +6,7 @@
 
 mod failure;
 mod print;
+mod size;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::errors::ErrorSet;
 use super::time::Watermarks;
-use super::{Facts, Growth, Operator, StateSize, Tick};
+use super::{Facts, Operator, Tick};
 use crate::delta::{Delta, RowError};
 use crate::error::{Error, Result, caught};
 
@@ -352,22 +353,6 @@ impl Circuit {
         &self.node(id).facts
     }
 
-    /// Bytes of state in all operators.
-    pub fn state_bytes(&self) -> usize {
-        self.nodes.keys().map(|id| self.node_bytes(*id)).sum()
-    }
-
-    /// What all operators hold together.
-    pub fn state(&self) -> StateSize {
-        let states = self.nodes.values().filter_map(Node::state);
-        states.fold(StateSize::default(), |sum, of| StateSize { rows: sum.rows + of.rows, bytes: sum.bytes + of.bytes })
-    }
-
-    /// Bytes of state in one operator.
-    pub fn node_bytes(&self, id: NodeId) -> usize {
-        self.node(id).state().map_or(0, |state| state.bytes)
-    }
-
     /// How many operators there are.
     pub fn operators(&self) -> usize {
         self.nodes.values().filter(|node| matches!(node.body, Body::Operator(_))).count()
@@ -385,20 +370,4 @@ impl Circuit {
 /// A step whose panic is an error: one view's bug must not take the log or the other views along.
 fn guarded(operator: &mut dyn Operator, inputs: &[&Delta], tick: &Tick) -> Result<Delta> {
     caught("an operator", || operator.step(inputs, tick))
-}
-
-impl Node {
-    fn growth(&self) -> Growth {
-        match &self.body {
-            Body::Input(_) => Growth::None,
-            Body::Operator(operator) => operator.growth(),
-        }
-    }
-
-    fn state(&self) -> Option<StateSize> {
-        match &self.body {
-            Body::Input(_) => None,
-            Body::Operator(operator) => operator.state(),
-        }
-    }
 }

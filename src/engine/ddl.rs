@@ -1,4 +1,4 @@
-//! CREATE STREAM, CREATE TABLE and DROP: statements to catalog entries.
+//! CREATE STREAM and CREATE TABLE: statements to catalog entries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::error::{Error, Result, nearest};
 use crate::interval::{self, Range};
 use crate::sql::bind::Binder;
 use crate::sql::parse::normalize;
-use crate::sql::statement::{CreateRelation, Drop, DropKind, WatermarkClause};
+use crate::sql::statement::{CreateRelation, WatermarkClause};
 use crate::sql::types::{characters_max, is_json};
 
 /// The option of a stream that says when its watermark moves with the clock.
@@ -363,80 +363,4 @@ fn not_enforced(characteristics: Option<&ast::ConstraintCharacteristics>) -> boo
 fn unenforced(constraint: String) -> Error {
     Error::unsupported(format!("{constraint} is not enforced"))
         .with_hint("NOT ENFORCED after it keeps it as a remark; a view that must stay empty can check it")
-}
-
-/// DROP.
-pub(super) fn drop(database: &Database, drop: Drop) -> Result<Outcome> {
-    let tag = match drop.kind {
-        DropKind::Stream => "DROP STREAM",
-        DropKind::Table => "DROP TABLE",
-        DropKind::View => "DROP VIEW",
-        DropKind::MaterializedView => "DROP MATERIALIZED VIEW",
-    };
-    let define = move |catalog: &Arc<Catalog>| define_drop(catalog, &drop);
-    let before = database.catalog();
-    database.define(&Cancel::default(), define)?;
-    let after = database.catalog();
-    for object in before.objects().filter(|o| o.has_source() && after.get(o.id).is_none()) {
-        database.inner().sources.forget(object.id);
-    }
-    Ok(Outcome::done(tag))
-}
-
-fn define_drop(catalog: &Catalog, drop: &Drop) -> Result<Vec<Ddl>> {
-    let (mut ids, mut named): (Vec<u32>, BTreeSet<u32>) = Default::default();
-    for name in &drop.names {
-        let object = match (catalog.find(name), drop.if_exists) {
-            (Some(object), _) => object,
-            (None, true) => continue,
-            (None, false) => catalog.expect(name)?,
-        };
-        let fits = match drop.kind {
-            DropKind::Stream => object.kind == Kind::Stream,
-            DropKind::Table => object.kind == Kind::Table,
-            DropKind::View => matches!(object.kind, Kind::View | Kind::MaterializedView),
-            DropKind::MaterializedView => object.kind == Kind::MaterializedView,
-        };
-        if object.late_of.is_some() {
-            return Err(Error::input(format!("`{name}` goes with the stream whose late rows it has")));
-        }
-        if !fits {
-            let kind = object.kind.name();
-            return Err(
-                Error::input(format!("`{name}` is a {kind}")).with_hint(format!("DROP {} {name}", kind.to_uppercase()))
-            );
-        }
-        for dependent in catalog.dependents(object.id).iter().rev() {
-            if !ids.contains(&dependent.id) {
-                ids.push(dependent.id);
-            }
-        }
-        let late = object.event_time.as_ref().map(|event_time| event_time.late);
-        for dependent in late.iter().flat_map(|late| catalog.dependents(*late).into_iter().rev()) {
-            if !ids.contains(&dependent.id) {
-                ids.push(dependent.id);
-            }
-        }
-        for id in [Some(object.id), late].into_iter().flatten() {
-            ids.retain(|other| *other != id);
-            ids.push(id);
-            named.insert(id);
-        }
-    }
-    if !drop.cascade {
-        let others: Vec<&str> = ids
-            .iter()
-            .filter(|id| !named.contains(id))
-            .filter_map(|id| Some(catalog.get(*id)?.name.as_str()))
-            .collect();
-        if !others.is_empty() {
-            return Err(Error::input(format!(
-                "`{}` is read by {}",
-                drop.names.join("`, `"),
-                crate::error::list(&others)
-            ))
-            .with_hint("DROP ... CASCADE drops them too"));
-        }
-    }
-    Ok(if ids.is_empty() { Vec::new() } else { vec![Ddl::Drop(ids)] })
 }

@@ -26,7 +26,7 @@ use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
-use super::{ddl, ddl_alter, ddl_filled, ddl_view, functions, heartbeat, index, show, verify};
+use super::{ddl, ddl_alter, ddl_drop, ddl_filled, ddl_view, functions, heartbeat, index, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::canonical::{canonical, comparable, sorted_by_columns};
@@ -204,7 +204,7 @@ impl Session {
             Statement::Deallocate(name) => self.deallocate(name.as_deref()),
             Statement::Drop(drop) => {
                 self.outside_transaction("DROP")?;
-                ddl::drop(&database, drop)
+                ddl_drop::drop(&database, drop)
             }
             Statement::CreateFunction(create) => {
                 self.outside_transaction("CREATE")?;

@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("archive", &["log", "delta", "error"]),
     ("operators", &["circuit", "delta", "error"]),
     ("log", &["delta", "error"]),
-    ("circuit", &["delta", "error"]),
+    ("circuit", &["delta", "interval", "error"]),
     ("delta", &["error"]),
     ("interval", &[]),
     ("error", &[]),
