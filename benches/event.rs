@@ -64,7 +64,7 @@ fn circuit() -> (Circuit, NodeId, NodeId) {
         Box::new(Aggregate::new(schema.clone(), vec![0], calls, output, true).expect("an aggregate")),
     ];
     let mut circuit = Circuit::new();
-    let input = circuit.input(1, schema, Facts { append_only: true, key: None });
+    let input = circuit.input(1, schema, Facts { append_only: true, ..Facts::default() });
     let root = operators.into_iter().fold(input, |below, operator| {
         let (identity, facts) = (operator.to_string(), Facts::default());
         circuit.add(NodeSpec { operator, inputs: vec![below], facts, identity, every_tick: false, skips: false })

@@ -59,7 +59,7 @@ impl Case {
         let mut random = Random::new(seed);
         let streams = [Stream::new("a", &mut random), Stream::new("b", &mut random)];
         let folder = on_disk.then(|| tempfile::tempdir().unwrap());
-        let database = folder.as_ref().map_or_else(|| Database::in_memory().unwrap(), |folder| open(folder));
+        let database = folder.as_ref().map_or_else(|| Database::in_memory().unwrap(), open);
         let plain = Database::in_memory().unwrap();
         let (unit, ts) = *random.pick(&[
             ("seconds", "TIMESTAMP"),
