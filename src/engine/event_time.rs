@@ -52,9 +52,6 @@ pub struct EventTime {
     pub delay: i64,
     /// The stream of late rows.
     pub late: u32,
-    /// After so many microseconds without a row the watermark moves with the clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idle: Option<i64>,
 }
 
 impl EventTime {
@@ -62,7 +59,7 @@ impl EventTime {
     ///
     /// # Errors
     /// When there is no such column, it has no event times, or the delay is not a length of time.
-    pub fn new(session: &SessionState, clause: &WatermarkClause, schema: &Schema, idle: Option<i64>) -> Result<Self> {
+    pub fn new(session: &SessionState, clause: &WatermarkClause, schema: &Schema) -> Result<Self> {
         let at = |error: Error| error.with_place(clause.place);
         let column = schema.index_of(&clause.column);
         let column = column.map_err(|_| at(Error::input(format!("WATERMARK FOR: no column `{}`", clause.column))))?;
@@ -82,7 +79,7 @@ impl EventTime {
             }
         });
         let delay = delay.map_err(|e| at(Error::input(format!("WATERMARK FOR {}: {e}", clause.column))))?;
-        Ok(EventTime { column, delay, late: 0, idle })
+        Ok(EventTime { column, delay, late: 0 })
     }
 }
 
