@@ -200,7 +200,8 @@ fn explain_has_its_forms() {
     ] {
         let text = explain(of_view);
         assert!(
-            text.starts_with("operator,facts,state_rows,state_bytes\n") && text.contains("Input table t,key (id)"),
+            text.starts_with("operator,facts,state_rows,state_bytes,bounded\n")
+                && text.contains("Input table t,key (id)"),
             "{text}"
         );
     }
