@@ -2,7 +2,7 @@
 //!
 //! From each row at which a match may begin, the program is run as a backtracking search. What it looked at is noted: as
 //! long as those rows stay, it would find the same again. Where no condition asks which rows were taken before, a step at a
-//! row that led to no match is not taken a second time (see [`super::dead`]), so that the search is as long as the program
+//! row that led to no match is not taken a second time (see `dead.rs`), so that the search is as long as the program
 //! times the rows; else it is given up after [`SEARCH_STEPS_MAX`].
 
 use std::ops::ControlFlow;
