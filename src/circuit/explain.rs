@@ -53,6 +53,7 @@ impl Growth {
         Some(match self {
             Growth::None => return None,
             Growth::Fixed => "fixed".into(),
+            Growth::Clock => "by now()".into(),
             Growth::Open => "unbounded".into(),
             Growth::Closed(bound) => {
                 let names: Vec<String> = bound.streams().into_iter().map(name).collect();

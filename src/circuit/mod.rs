@@ -73,6 +73,14 @@ pub trait Operator: Display + Send {
         Ok(())
     }
 
+    /// The logged time at which the output changes although no input does, as far as the operator knows it.
+    ///
+    /// # Errors
+    /// Only for what stops the engine.
+    fn next_change(&mut self) -> Result<Option<i64>> {
+        Ok(None)
+    }
+
     /// The operator's state, if it keeps any.
     fn state(&self) -> Option<StateSize> {
         None
@@ -102,6 +110,8 @@ pub enum Growth {
     Fixed,
     /// It holds what is not behind this bound.
     Closed(Bound),
+    /// It holds what the clock has yet to reach.
+    Clock,
     /// For ever.
     Open,
 }

@@ -46,6 +46,11 @@ struct PartBuilder {
 }
 
 impl Group {
+    /// Whether it has no commit.
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
     /// Whether it should be flushed before another commit.
     pub fn is_full(&self) -> bool {
         self.rows >= GROUP_ROWS_MAX || self.times.len() >= GROUP_COMMITS_MAX
@@ -190,6 +195,14 @@ impl Core {
         }
     }
 
+    /// Commits that time has passed, and nothing else.
+    pub(super) fn pass_time(&mut self, now: i64) {
+        let time = now.max(self.tick.time);
+        if let Err(error) = self.flush_rows(vec![time], BTreeMap::new(), Vec::new()) {
+            tracing::error!(%error, "a commit that takes rows out by the clock failed");
+        }
+    }
+
     fn take_back<'a>(&mut self, deltas: impl DoubleEndedIterator<Item = (u32, &'a Delta)>) {
         for (object, delta) in deltas.rev() {
             if let Some(table) = self.tables.get_mut(&object) {
@@ -327,6 +340,7 @@ impl Core {
                 Err(error) => view.node = Err(error),
             }
         }
+        self.wake.changed();
         self.account();
         self.account_moved(moved);
         self.tell_failures();

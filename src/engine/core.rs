@@ -21,6 +21,7 @@ use super::subscribe::{Feed, Update};
 use super::system::{ERRORS, WATERMARKS};
 use super::table::Table;
 use super::trace::OwnNodes;
+use super::wake::Wake;
 use crate::circuit::{Circuit, ExplainLine, NodeId, Tick};
 use crate::delta::rows::RowSet;
 use crate::error::{Error, Result, caught};
@@ -46,6 +47,7 @@ pub struct Core {
     pub(super) session: Arc<ArcSwap<SessionState>>,
     pub(super) each_alone: bool,
     pub(super) memory: Memory,
+    pub(super) wake: Wake,
 }
 
 /// A materialized view.
@@ -80,7 +82,9 @@ impl Core {
     /// Serves requests until one says to close, or nobody is left to send one.
     pub fn run(mut self, requests: &Receiver<Request>) {
         let archived = self.store.archiver_results();
+        self.wake.changed();
         loop {
+            self.wake();
             while let Ok(result) = archived.try_recv() {
                 self.note_archived(result);
             }
@@ -97,6 +101,7 @@ impl Core {
                         }
                         continue;
                     }
+                    recv(self.wake.alarm()) -> _ => continue,
                 },
             };
             let mut group = Group::default();

@@ -12,7 +12,7 @@ use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 use super::catalog::{Catalog, Check, Ddl, Kind, Object};
 use super::constraint::{Constraints, defaults};
 use super::database::Database;
-use super::event_time::{EventTime, late_object};
+use super::event_time::{EventTime, late_object, micros};
 use super::known::{Comments, Known};
 use super::names::InputNames;
 use super::query::Cancel;
@@ -20,11 +20,14 @@ use super::session::Outcome;
 use super::show;
 use crate::delta::added::Added;
 use crate::error::{Error, Result, nearest};
+use crate::interval::{self, Range};
 use crate::sql::bind::Binder;
 use crate::sql::parse::normalize;
 use crate::sql::statement::{CreateRelation, WatermarkClause};
 use crate::sql::types::{characters_max, is_json};
 
+/// The option of a stream that says when its watermark moves with the clock.
+const IDLE_TIMEOUT: &str = "idle_timeout";
 /// Columns of one stream, table or view.
 const COLUMNS_MAX: usize = 4096;
 
@@ -75,7 +78,8 @@ fn relation(
     kind: Kind,
     sql: &str,
 ) -> Result<Object> {
-    let options = absolute_path(&create.options)?;
+    let mut options = absolute_path(&create.options)?;
+    let idle = idle_timeout(create, &mut options)?;
     if options.contains_key("connector") {
         if create.temporary {
             return Err(Error::unsupported(format!("temporary {} `{}` from a source", kind.name(), create.name))
@@ -121,7 +125,7 @@ fn relation(
     }
     let event_time = match &create.watermark {
         None => None,
-        Some(clause) if kind == Kind::Stream => Some(EventTime::new(session, clause, &schema)?),
+        Some(clause) if kind == Kind::Stream => Some(EventTime::new(session, clause, &schema, idle)?),
         Some(clause) => {
             return Err(Error::unsupported(format!("table `{}` with a watermark", create.name))
                 .with_hint("rows of a table change at any time; CREATE STREAM keeps events, whose time goes on")
@@ -165,6 +169,21 @@ fn relation(
         crate::source::open(&options, &crate::sql::lower::nullable(&object.schema), None)?;
     }
     Ok(object)
+}
+
+/// How long a stream is without rows before its watermark moves with the clock, in microseconds; taken out of the options.
+fn idle_timeout(create: &CreateRelation, options: &mut BTreeMap<String, String>) -> Result<Option<i64>> {
+    let Some(text) = options.remove(IDLE_TIMEOUT) else { return Ok(None) };
+    let wrong = |why: &str| Error::input(format!("`{}`: {IDLE_TIMEOUT} = '{text}' {why}", create.name));
+    if create.watermark.is_none() {
+        return Err(wrong("without a watermark").with_hint("WATERMARK FOR ts AS ts - INTERVAL '5' SECOND declares one"));
+    }
+    let interval = interval::read(&text, Range::default()).ok_or_else(|| wrong("is not a length of time"))?;
+    match micros(interval.months, interval.days, interval.nanoseconds) {
+        Ok(micros) if micros > 0 => Ok(Some(micros)),
+        Ok(_) => Err(wrong("is not a length of time")),
+        Err(error) => Err(wrong(&format!("is not a length of time: {error}"))),
+    }
 }
 
 /// The columns, of which one must not be NULL.

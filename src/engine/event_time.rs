@@ -52,6 +52,9 @@ pub struct EventTime {
     pub delay: i64,
     /// The stream of late rows.
     pub late: u32,
+    /// After so many microseconds without a row the watermark moves on with the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<i64>,
 }
 
 impl EventTime {
@@ -59,7 +62,7 @@ impl EventTime {
     ///
     /// # Errors
     /// When there is no such column, it has no event times, or the delay is not a length of time.
-    pub fn new(session: &SessionState, clause: &WatermarkClause, schema: &Schema) -> Result<Self> {
+    pub fn new(session: &SessionState, clause: &WatermarkClause, schema: &Schema, idle: Option<i64>) -> Result<Self> {
         let at = |error: Error| error.with_place(clause.place);
         let column = schema.index_of(&clause.column);
         let column = column.map_err(|_| at(Error::input(format!("WATERMARK FOR: no column `{}`", clause.column))))?;
@@ -79,7 +82,7 @@ impl EventTime {
             }
         });
         let delay = delay.map_err(|e| at(Error::input(format!("WATERMARK FOR {}: {e}", clause.column))))?;
-        Ok(EventTime { column, delay, late: 0 })
+        Ok(EventTime { column, delay, late: 0, idle })
     }
 }
 
@@ -147,6 +150,8 @@ pub struct Clocks {
     late_of: BTreeMap<u32, u32>,
     late_rows: BTreeMap<u32, u64>,
     now: Watermarks,
+    /// Streams with an idle timeout that had rows since [`Clocks::take_active`].
+    active: BTreeSet<u32>,
 }
 
 impl Clocks {
@@ -178,6 +183,22 @@ impl Clocks {
     /// The streams that have clocks.
     pub fn streams(&self) -> impl Iterator<Item = (u32, &EventTime)> {
         self.streams.iter().map(|(id, event_time)| (*id, event_time))
+    }
+
+    /// After how many microseconds without rows the watermarks of streams move on; those of which none has come have none.
+    pub fn idle_timeouts(&self) -> BTreeMap<u32, i64> {
+        let idle = self.streams.iter().filter_map(|(id, event_time)| Some((*id, event_time.idle?)));
+        idle.filter(|(id, _)| self.now.get(*id).is_some()).collect()
+    }
+
+    /// The streams with an idle timeout that had rows since this was last asked.
+    pub fn take_active(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.active)
+    }
+
+    /// The watermark of a stream.
+    pub fn watermark(&self, stream: u32) -> Option<i64> {
+        self.now.get(stream)
     }
 
     /// The rows of a stream that are not late, and the late ones as rows of the stream of those, if there are any.
@@ -230,6 +251,9 @@ impl Clocks {
         } else if let Some(event_time) = self.streams.get(&object)
             && let Some(latest) = compute::max(&times(batch, event_time)?)
         {
+            if event_time.idle.is_some() {
+                self.active.insert(object);
+            }
             self.now.raise(object, latest.saturating_sub(event_time.delay));
         }
         Ok(())

@@ -55,3 +55,4 @@ mod threads;
 mod trace;
 mod transaction;
 mod verify;
+mod wake;

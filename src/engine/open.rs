@@ -24,6 +24,7 @@ use super::memory::Memory;
 use super::request::Request;
 use super::store::Store;
 use super::threads::{THREAD_STACK_BYTES, Threads};
+use super::wake::Wake;
 use crate::circuit::{Circuit, Tick};
 use crate::error::{Error, Result};
 use crate::log::{Durability, LogOptions};
@@ -155,6 +156,7 @@ impl Inner {
             session: view_session.clone(),
             each_alone: options.durability == Durability::Always,
             memory: Memory::new(budget),
+            wake: Wake::default(),
         };
         let (engine, requests) = crossbeam_channel::bounded(QUEUE_REQUESTS);
         let (thread, marks) = start(core, requests, threads.handle().clone())?;

@@ -14,6 +14,7 @@
 //! | [`window`] | `Q(new) - Q(old)` of what a change of a partition reaches |
 //! | [`on_close`] | `Q` gives the rows that change no more; each comes once |
 //! | [`retain`] | `Q(R)` less what is too old, as time goes on |
+//! | [`temporal_filter`] | linear, and what the clock has come to since |
 //! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
 pub mod aggregate;
@@ -36,6 +37,7 @@ pub mod retain;
 pub mod row_codec;
 pub mod single;
 pub mod slot;
+pub mod temporal_filter;
 pub mod topk;
 pub mod total;
 pub mod union;

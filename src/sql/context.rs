@@ -15,6 +15,7 @@ use datafusion::optimizer::{Optimizer, OptimizerConfig};
 use datafusion::prelude::SessionConfig;
 
 use super::checked::CheckArithmetic;
+use super::expr::uses_time;
 use super::match_recognize::MatchRecognize;
 use super::nullable_inputs::nullable_inputs;
 use super::operators::planners;
@@ -29,6 +30,10 @@ const RULES_DROPPED_FOR_VIEWS: [&str; 1] = [
     // Fuses LIMIT into Sort, where our top-k is recognised by the pair.
     "push_down_limit",
 ];
+
+/// Dropped besides where a view depends on the time: it would take `now()` out of the conditions that become temporal
+/// filters.
+const COMMON_EXPRESSIONS: &str = "common_sub_expression_eliminate";
 
 /// Rows of a batch in batch queries.
 const BATCH_ROWS: usize = 8192;
@@ -85,7 +90,9 @@ pub fn optimize_for_view(state: &SessionState, plan: LogicalPlan) -> Result<Logi
     let context = ViewOptimizer::new(state);
     let plan = nullable_inputs(plan)?;
     let plan = state.analyzer().execute_and_check(plan, &context.options, |_, _| {})?;
-    let rules = rules().into_iter().filter(|rule| !RULES_DROPPED_FOR_VIEWS.contains(&rule.name())).collect();
+    let uses_time = uses_time(&plan)?;
+    let dropped = |name: &str| RULES_DROPPED_FOR_VIEWS.contains(&name) || uses_time && name == COMMON_EXPRESSIONS;
+    let rules = rules().into_iter().filter(|rule| !dropped(rule.name())).collect();
     Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
 }
 

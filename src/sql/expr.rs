@@ -112,3 +112,25 @@ pub fn refuse_volatile(plan: &LogicalPlan) -> Result<()> {
     })?;
     found
 }
+
+/// Whether a plan depends on the time of the commit anywhere.
+///
+/// # Errors
+/// As [`dependence`].
+pub fn uses_time(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    let mut failed = None;
+    plan.apply_with_subqueries(|node| {
+        for expr in node.expressions() {
+            match dependence(&expr) {
+                Ok(d) => found |= d == Dependence::Time,
+                Err(error) => {
+                    failed = Some(error);
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    failed.map_or(Ok(found), Err)
+}

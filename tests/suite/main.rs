@@ -30,6 +30,7 @@ mod nexmark;
 mod oracle;
 mod shell;
 mod slt;
+mod temporal_filters;
 mod tpch;
 mod transcripts;
 mod workload;

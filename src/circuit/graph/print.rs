@@ -41,7 +41,7 @@ impl Circuit {
                 (facts, true) => format!("{facts}, {SKIPS}"),
             },
             state: node.state(),
-            growth: node.growth().describe(name),
+            growth: self.growth(id).describe(name),
             shared: node.users > 1,
         };
         let operator = match (&node.body, &node.key) {
@@ -75,10 +75,11 @@ impl Circuit {
     /// The operators at or below a node whose state can grow for ever, in words.
     pub fn unbounded(&self, root: NodeId) -> Vec<String> {
         let below = self.below(root);
-        let open = below.iter().map(|id| &self.node(*id).body).filter_map(|body| match body {
-            Body::Operator(operator) if operator.growth() == Growth::Open => Some(as_sql(&operator.to_string())),
-            _ => None,
-        });
+        let open =
+            below.iter().filter(|id| self.growth(**id) == Growth::Open).filter_map(|id| match &self.node(*id).body {
+                Body::Operator(operator) => Some(as_sql(&operator.to_string())),
+                Body::Input(_) => None,
+            });
         open.collect()
     }
 

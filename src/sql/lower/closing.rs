@@ -41,11 +41,13 @@ pub(super) fn projected(closing: &[Closing], exprs: &[Expr], schema: &DFSchema) 
 }
 
 /// The column that an expression never falls with, if it is such a one.
-fn risen(expr: &Expr) -> Option<&Column> {
+pub(super) fn risen(expr: &Expr) -> Option<&Column> {
     match expr {
         Expr::Column(column) => Some(column),
         Expr::Alias(alias) => risen(&alias.expr),
-        Expr::Cast(Cast { expr, field }) if has_moments(field.data_type()) => risen(expr),
+        Expr::Cast(Cast { expr, field }) if has_moments(field.data_type()) && has_even_days(field.data_type()) => {
+            risen(expr)
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (op, is_length(left), is_length(right)) {
             (Operator::Plus | Operator::Minus, _, true) => risen(left),
             (Operator::Plus, true, _) => risen(right),

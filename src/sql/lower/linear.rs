@@ -20,7 +20,7 @@ use crate::sql::expr::{Dependence, dependence, identity, physical};
 impl Lowering<'_> {
     pub(super) fn filter(&mut self, filter: &FilterPlan) -> Result<Option<NodeId>> {
         if dependence(&filter.predicate)? == Dependence::Time {
-            return Ok(None);
+            return self.temporal_filter(filter);
         }
         if let Some(top) = self.group_top(filter, None)? {
             return Ok(Some(top));

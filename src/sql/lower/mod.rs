@@ -18,6 +18,7 @@ mod recursion;
 mod rounds;
 mod skip;
 mod source;
+mod temporal_filter;
 mod window;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::circuit::{Facts, NodeId, NodeSpec};
 use crate::error::Result;
 use crate::operators::recompute::Recompute;
 use crate::operators::slot::Slot;
-use crate::sql::expr::{Dependence, dependence};
+use crate::sql::expr::uses_time;
 use crate::sql::total_order::TotalOrder;
 
 impl Lowering<'_> {
@@ -64,24 +64,6 @@ fn carries_order(plan: &LogicalPlan) -> bool {
         LogicalPlan::SubqueryAlias(alias) => carries_order(&alias.input),
         other => TotalOrder::of(other).is_some(),
     }
-}
-
-fn uses_time(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    let mut failed = None;
-    plan.apply_with_subqueries(|node| {
-        for expr in node.expressions() {
-            match dependence(&expr) {
-                Ok(d) => found |= d == Dependence::Time,
-                Err(error) => {
-                    failed = Some(error);
-                    return Ok(TreeNodeRecursion::Stop);
-                }
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    failed.map_or(Ok(found), Err)
 }
 
 fn nullable_columns(schema: &DFSchema) -> datafusion::common::Result<DFSchema> {
