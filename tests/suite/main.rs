@@ -4,6 +4,7 @@
 
 mod architecture;
 mod archive_readers;
+mod consistency;
 mod correlated;
 mod crash;
 mod damage;
