@@ -21,6 +21,7 @@ use super::nullable_inputs::nullable_inputs;
 use super::operators::planners;
 use super::rules::{physical_rules, rules};
 use super::short_alias::ShortAlias;
+use super::time_windows::TimeWindows;
 use super::total_order::Planner;
 use crate::error::Result;
 pub use crate::operators::recompute::at_time;
@@ -75,7 +76,7 @@ pub fn session_state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<Sess
         .with_optimizer_rules(rules())
         .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))
-        .with_relation_planners(vec![Arc::new(ShortAlias), Arc::new(MatchRecognize)])
+        .with_relation_planners(vec![Arc::new(ShortAlias), Arc::new(MatchRecognize), Arc::new(TimeWindows)])
         .with_expr_planners(planners(SessionStateDefaults::default_expr_planners()))
         .build();
     super::json::register(&mut state)?;

@@ -70,6 +70,7 @@ pub mod split;
 pub mod statement;
 pub mod subquery;
 mod subscript;
+mod time_windows;
 pub mod total_order;
 pub mod types;
 mod unanswerable;

@@ -13,6 +13,7 @@ mod function;
 pub mod match_recognize;
 mod prepare;
 mod setting;
+pub mod time_windows;
 
 use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast;
@@ -23,6 +24,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use self::change::{is_change, take_insert_alias};
 use self::emit::{Emit, take_emit};
 use self::match_recognize::read_matches;
+use self::time_windows::read_time_windows;
 use super::dialect::{MillstreamDialect, read_as_postgres};
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
@@ -99,7 +101,7 @@ struct Taken {
 /// A parser of the text, and what it leaves out.
 fn df_parser<'a>(text: &str, dialect: &'a MillstreamDialect) -> Result<(DFParser<'a>, Taken)> {
     let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
-    let mut tokens = numbers_alone(read_matches(read_as_postgres(tokens))?)?;
+    let mut tokens = numbers_alone(read_matches(read_time_windows(read_as_postgres(tokens)))?)?;
     let emit = take_emit(&mut tokens);
     let insert_alias = take_insert_alias(&mut tokens);
     let parser = DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?;

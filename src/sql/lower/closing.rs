@@ -3,6 +3,7 @@
 //! ```text
 //! input          ts                                     behind the watermark of s
 //! projection     date_bin('1 hour', ts) + '1 hour'      behind the same of the watermark: it never falls when ts rises
+//! unnest         the moments of a list, behind its first one: windows of HOP and CUMULATE
 //! filter         what its input says
 //! union all      columns that say so in each input, behind the earliest
 //! aggregate      its keys; DISTINCT is one
@@ -10,8 +11,7 @@
 //! partition-wise top-k and window functions: the columns of the partition
 //! ```
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
@@ -21,6 +21,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use crate::circuit::time::{Bound, Closing, Rising, has_moments, moment_as, moments};
 use crate::error::Result;
 use crate::sql::expr::physical;
+use crate::sql::time_windows::first_of_spread;
 
 /// The column under which an expression sees the moment.
 const MOMENT: &str = "moment";
@@ -38,6 +39,15 @@ pub(super) fn projected(closing: &[Closing], exprs: &[Expr], schema: &DFSchema) 
         }
     }
     found
+}
+
+/// What is known of the moments in the lists of a projection, by the place of the list.
+pub(super) fn spread(closing: &[Closing], exprs: &[Expr], schema: &DFSchema) -> Vec<Closing> {
+    let list = |(at, expr): (usize, &Expr)| {
+        let first = projected(closing, std::slice::from_ref(first_of_spread(expr)?), schema);
+        Some(first.first()?.at(at))
+    };
+    exprs.iter().enumerate().filter_map(list).collect()
 }
 
 /// The column that an expression never falls with, if it is such a one.
@@ -109,16 +119,13 @@ fn rising(expr: &Expr, data_type: &DataType) -> Result<Option<Rising>> {
     let schema = named.inner().clone();
     Ok(Some(Rising::new(text, move |moment| {
         let batch = RecordBatch::try_new(schema.clone(), vec![moment_as(moment, &data_type)?]).ok()?;
-        least(&evaluated.evaluate(&batch).ok()?.into_array(1).ok()?)
+        moment_of(&evaluated.evaluate(&batch).ok()?.into_array(1).ok()?)
     })))
 }
 
-/// The moment of one value; of a list the earliest.
-fn least(value: &ArrayRef) -> Option<i64> {
-    match value.as_list_opt::<i32>() {
-        Some(list) => compute::min(&moments(list.values())?),
-        None => moments(value).filter(|moments| moments.is_valid(0)).map(|moments| moments.value(0)),
-    }
+/// The moment of one value.
+fn moment_of(value: &ArrayRef) -> Option<i64> {
+    moments(value).filter(|moments| moments.is_valid(0)).map(|moments| moments.value(0))
 }
 
 /// What is known of some columns in other places.

@@ -6,12 +6,14 @@ use datafusion::physical_plan::unnest::ListUnnest;
 
 use super::recompute::has_subquery;
 use super::skip::may_fail;
-use super::{Lowering, output};
+use super::{Lowering, closing, output};
+use crate::circuit::time::Closing;
 use crate::circuit::{Facts, NodeId};
 use crate::error::Result;
 use crate::operators::constant::Constant;
 use crate::operators::unnest::{Nested, Unnest};
 use crate::sql::expr::{Dependence, dependence};
+use crate::sql::time_windows::first_of_spread;
 
 /// What the batch engine calls the columns that it takes apart.
 const MADE_NAME: &str = "__unnest_placeholder(";
@@ -63,7 +65,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn unnest(&mut self, plan: &UnnestPlan) -> Result<Option<NodeId>> {
-        let input = self.plan(&plan.input)?;
+        let (input, mut known) = self.spread(&plan.input)?;
         let below = output(plan.input.schema());
         let list = |(column, list): &(usize, datafusion::logical_expr::ColumnUnnestList)| ListUnnest {
             index_in_input_schema: *column,
@@ -82,10 +84,27 @@ impl Lowering<'_> {
             name.strip_prefix(MADE_NAME).and_then(|rest| rest.strip_suffix(')')).unwrap_or(name).to_string()
         };
         let names: Vec<String> = columns.iter().map(name).collect();
-        let facts = Facts { append_only: self.circuit.facts(input).append_only, key: None, ..Facts::default() };
+        let of = self.circuit.facts(input);
+        known.extend(of.closing.iter().cloned());
+        let place = |column| plan.dependency_indices.iter().position(|from| *from == column);
+        let facts = Facts { append_only: of.append_only, key: None, closing: closing::picked(&known, place) };
         let (text, detail) = (names.join(", "), format!("{nested:?}"));
         let context = self.session.task_ctx();
         let operator = Unnest::new(&below, output(&plan.schema), nested, context, text);
         Ok(Some(self.add(operator, vec![input], facts, detail)))
+    }
+
+    /// The input of an unnest, and what is known of the moments in its lists.
+    fn spread(&mut self, plan: &LogicalPlan) -> Result<(NodeId, Vec<Closing>)> {
+        if let LogicalPlan::Projection(projection) = plan
+            && projection.expr.iter().any(|expr| first_of_spread(expr).is_some())
+            && projection.expr.iter().all(|expr| matches!(dependence(expr), Ok(Dependence::Row)))
+        {
+            let input = self.plan(&projection.input)?;
+            let (schema, exprs) = (projection.input.schema(), &projection.expr);
+            let known = closing::spread(&self.circuit.facts(input).closing, exprs, schema);
+            return Ok((self.projected(input, exprs, schema, output(&projection.schema))?, known));
+        }
+        Ok((self.plan(plan)?, Vec::new()))
     }
 }

@@ -256,7 +256,7 @@ fn skip(skip: Option<AfterMatchSkip>, variables: &Variables) -> Result<Skip> {
 }
 
 /// An expression over one row and nothing else.
-fn plain(expr: Expr) -> Result<Expr> {
+pub(super) fn plain(expr: Expr) -> Result<Expr> {
     if expr.contains_outer() {
         return Err(Error::unsupported("MATCH_RECOGNIZE with columns of a query around it"));
     }
@@ -300,7 +300,7 @@ fn time_of(
 }
 
 /// The value of an expression without columns.
-fn constant(expr: ast::Expr, context: &mut dyn RelationPlannerContext) -> Result<ScalarValue> {
+pub(super) fn constant(expr: ast::Expr, context: &mut dyn RelationPlannerContext) -> Result<ScalarValue> {
     let empty = DFSchema::empty();
     let expr = plain(context.sql_to_expr(expr, &empty)?)?;
     let batch = RecordBatch::new_empty(empty.inner().clone());
@@ -314,7 +314,7 @@ fn place(ident: &Ident) -> Option<Place> {
     place_of(ident.span.start)
 }
 
-fn place_of(start: Location) -> Option<Place> {
+pub(super) fn place_of(start: Location) -> Option<Place> {
     (start.line > 0).then_some(Place { line: start.line, column: start.column })
 }
 

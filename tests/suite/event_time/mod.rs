@@ -6,6 +6,7 @@
 
 mod model;
 mod queries;
+mod windows;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! Random queries over two streams `a` and `b` and a table `t`, each with what it takes for a row to change no more.
 
 use super::model::{Stream, moment};
+use super::windows;
 use crate::oracle::random::Random;
 
 /// A query, and the condition on its rows under which they change no more: `{Wa}` and `{Wb}` are the watermarks.
@@ -8,6 +9,8 @@ use crate::oracle::random::Random;
 pub struct Query {
     pub sql: String,
     pub closed: Option<Closed>,
+    /// The same in other words, for the batch.
+    pub written_out: Option<String>,
 }
 
 /// When rows change no more.
@@ -51,7 +54,7 @@ impl View {
         };
         let batch = match below {
             Some(view) => query.sql.replace(&view.name, &format!("({})", view.expected)),
-            None => query.sql.clone(),
+            None => query.written_out.clone().unwrap_or_else(|| query.sql.clone()),
         };
         let expected = match (emit, &query.closed) {
             (Emit::OnClose, Some(closed)) => format!("SELECT * FROM ({batch}) AS q WHERE {}", closed.condition),
@@ -84,7 +87,7 @@ fn bin(size: i64, column: &str) -> String {
     format!("date_bin(INTERVAL '{size} seconds', {column})")
 }
 
-fn until(condition: String, column: &'static str, bound: String) -> Option<Closed> {
+pub fn until(condition: String, column: &'static str, bound: String) -> Option<Closed> {
     Some(Closed { condition, column, bound })
 }
 
@@ -98,7 +101,7 @@ const BOTH: &str = "least({Wa}, {Wb})";
 impl Query {
     /// A query, and the view that it reads if it reads one.
     fn random<'a>(random: &mut Random, others: &'a [View]) -> (Query, Option<&'a View>) {
-        let kinds = if others.is_empty() { 12 } else { 14 };
+        let kinds = if others.is_empty() { 14 } else { 16 };
         let (s, w) = *random.pick(&[("a", "{Wa}"), ("b", "{Wb}")]);
         let size = *random.pick(&SIZES);
         let query = match random.below(kinds) {
@@ -111,6 +114,7 @@ impl Query {
             8 => Query::top(random, s, w, size),
             9 => Query::unbounded(random, size),
             10 | 11 => Query::matches(random, s, w, size),
+            12 | 13 => windows::query(random, s, w),
             _ => {
                 let below = random.pick(others);
                 return match Query::over(random, below) {
@@ -143,7 +147,7 @@ impl Query {
             true => until(format!("w + INTERVAL '{length}' <= {w} OR ts < {w}"), "w", bin_of(&bin, w)),
             false => until(format!("w + INTERVAL '{length}' <= {w}"), "w", bin_of(&bin, w)),
         };
-        Query { sql, closed }
+        Query { sql, closed, written_out: None }
     }
 
     fn matches(random: &mut Random, s: &str, w: &str, size: i64) -> Query {
@@ -172,17 +176,20 @@ impl Query {
             }
             false => None,
         };
-        Query { sql, closed }
+        Query { sql, closed, written_out: None }
     }
 
     fn distinct(random: &mut Random, s: &str, w: &str, size: i64) -> Query {
         match random.percent(50) {
-            true => {
-                Query { sql: format!("SELECT DISTINCT {} AS w, k FROM {s}", bin(size, "ts")), closed: window(size, w) }
-            }
+            true => Query {
+                sql: format!("SELECT DISTINCT {} AS w, k FROM {s}", bin(size, "ts")),
+                closed: window(size, w),
+                written_out: None,
+            },
             false => Query {
                 sql: format!("SELECT DISTINCT ts - INTERVAL '3 seconds' AS w, x FROM {s}"),
                 closed: until(format!("w < {w} - INTERVAL '3 seconds'"), "w", format!("({w} - INTERVAL '3 seconds')")),
+                written_out: None,
             },
         }
     }
@@ -196,6 +203,7 @@ impl Query {
                 bin(size, "ts")
             ),
             closed: window(size, BOTH),
+            written_out: None,
         }
     }
 
@@ -211,7 +219,7 @@ impl Query {
         };
         let sql =
             format!("SELECT {select} FROM {} AS p {kind} {} AS q ON p.w = q.w AND p.k = q.k", side("a"), side("b"));
-        Query { sql, closed: until(closed, "w", bin(size, BOTH)) }
+        Query { sql, closed: until(closed, "w", bin(size, BOTH)), written_out: None }
     }
 
     fn interval_join(random: &mut Random) -> Query {
@@ -232,6 +240,7 @@ impl Query {
                 "SELECT a.ts AS w, a.k, a.x, b.ts AS u, b.x AS y FROM a {kind} b ON a.k = b.k AND {condition}{more}"
             ),
             closed: until(format!("w < {of_a} OR u < {of_b}"), "w", of_a),
+            written_out: None,
         }
     }
 
@@ -245,6 +254,7 @@ impl Query {
                  a.ts - INTERVAL '{before} seconds' AND a.ts + INTERVAL '{after} seconds')"
             ),
             closed: until(format!("w < {of_a}"), "w", of_a),
+            written_out: None,
         }
     }
 
@@ -257,7 +267,11 @@ impl Query {
             bin(size, "ts")
         );
         let filter = if number.contains('x') { "" } else { " WHERE r <= 2" };
-        Query { sql: format!("SELECT w, k, x, r FROM ({rows}) AS y{filter}"), closed: window(size, w) }
+        Query {
+            sql: format!("SELECT w, k, x, r FROM ({rows}) AS y{filter}"),
+            closed: window(size, w),
+            written_out: None,
+        }
     }
 
     /// What keeps its state for ever, and must be right all the same.
@@ -270,7 +284,7 @@ impl Query {
             2 => format!("SELECT {} AS w, a.k, t.y FROM a LEFT JOIN t ON a.k = t.k AND a.x < t.y", bin(size, "ts")),
             _ => "SELECT a.k, a.x, b.x AS y FROM a JOIN b ON a.k = b.k AND a.ts > b.ts".to_string(),
         };
-        Query { sql, closed: None }
+        Query { sql, closed: None, written_out: None }
     }
 
     /// A query over another view.
@@ -279,12 +293,17 @@ impl Query {
         let Some(Closed { bound, .. }) =
             below.query.closed.as_ref().filter(|_| !matches!(below.emit, Emit::Retained(_)))
         else {
-            return Some(Query { sql: format!("SELECT count(*) AS n FROM {} AS o", below.name), closed: None });
+            return Some(Query {
+                sql: format!("SELECT count(*) AS n FROM {} AS o", below.name),
+                closed: None,
+                written_out: None,
+            });
         };
         let size = *random.pick(&SIZES);
         Some(Query {
             sql: format!("SELECT {} AS w, count(*) AS n FROM {} AS o GROUP BY 1", bin(size, "o.w"), below.name),
             closed: until(format!("w + INTERVAL '{size} seconds' <= {bound}"), "w", bin(size, bound)),
+            written_out: None,
         })
     }
 }

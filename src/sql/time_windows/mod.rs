@@ -1,0 +1,131 @@
+//! TUMBLE, HOP and CUMULATE: the rows of a relation, each with the windows of time that it is in.
+//!
+//! ```text
+//! TUMBLE(s, ts, 10 min)       ts 10:07    10:00-10:10                   projection over date_bin
+//! HOP(s, ts, 5 min, 10 min)   ts 10:07    10:00-10:10, 10:05-10:15      unnest of the starts
+//! CUMULATE(s, ts, 5, 10 min)  ts 10:02    10:00-10:05, 10:00-10:10      unnest of the ends
+//! ```
+//!
+//! Windows begin at whole multiples of their length (HOP: of the slide) since 1970-01-01 UTC, moved by the offset. A row
+//! without a time is in none. Added are `window_start`, `window_end`, which is the first moment behind the window, and
+//! `window_time`, its last microsecond.
+
+mod arguments;
+mod spread;
+
+use arrow::datatypes::{DataType, IntervalMonthDayNanoType, TimeUnit};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::functions::datetime::date_bin;
+use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, TableFactor};
+
+use super::parse::time_windows::WINDOWS;
+use crate::error::{Error, Result};
+use arguments::{Arguments, Call, Kind};
+pub use spread::first_of_spread;
+
+/// The columns that windows add.
+const COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
+/// The list of a row's windows before it is unnested.
+const LIST: &str = "__windows";
+/// Windows that one row can be in.
+const ROW_WINDOWS_MAX: i64 = 10_000;
+
+/// Plans the calls in FROM.
+#[derive(Debug)]
+pub struct TimeWindows;
+
+impl RelationPlanner for TimeWindows {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> datafusion::error::Result<RelationPlanning> {
+        let call = match &relation {
+            TableFactor::Table { name, args: Some(args), .. } => kind(name).map(|kind| (kind, args.args.clone())),
+            TableFactor::TableFunction { expr: ast::Expr::Function(function), .. } => match &function.args {
+                ast::FunctionArguments::List(list) => kind(&function.name).map(|kind| (kind, list.args.clone())),
+                _ => None,
+            },
+            _ => None,
+        };
+        let (Some((kind, args)), TableFactor::Table { alias, .. } | TableFactor::TableFunction { alias, .. }) =
+            (call, &relation)
+        else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        let alias = alias.clone();
+        let plan = Arguments::new(kind, args).and_then(|arguments| planned(arguments.call(context)?))?;
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+    }
+}
+
+fn kind(name: &ObjectName) -> Option<Kind> {
+    let [part] = name.0.as_slice() else { return None };
+    let name = part.as_ident()?.value.to_lowercase();
+    let at = WINDOWS.iter().position(|window| *window == name)?;
+    Some([Kind::Tumble, Kind::Hop, Kind::Cumulate, Kind::Session][at])
+}
+
+fn planned(call: Call) -> Result<LogicalPlan> {
+    let Call { kind, input, time, data_type, step, size, offset } = call;
+    let unit = unit(&data_type);
+    let moved = |moment: Expr, by: i64| if by == 0 { moment } else { moment + interval(by) };
+    // The last whole multiple of a length at or before a moment.
+    let floor =
+        |length: i64, moment: Expr| moved(date_bin().call(vec![interval(length), moved(moment, -offset)]), offset);
+    let columns = input.schema().columns();
+    let kept = columns.into_iter().filter(|column| !COLUMNS.contains(&column.name.as_str())).map(Expr::Column);
+    let kept: Vec<Expr> = kept.collect();
+    let rows = LogicalPlanBuilder::from(input).filter(time.clone().is_not_null())?;
+    let (rows, start, end) = match kind {
+        Kind::Tumble => {
+            let start = floor(size, time);
+            (rows, start.clone(), moved(start, size))
+        }
+        Kind::Hop => {
+            // The first start whose end is behind the row's time, up to the last one that is not.
+            let first = moved(floor(step, moved(time.clone(), -size)), step);
+            let list = spread::spread(first, floor(step, time), step / unit, &data_type);
+            let starts = unnested(rows, &kept, list)?;
+            (starts, col(listed()), moved(col(listed()), size))
+        }
+        Kind::Cumulate => {
+            let start = floor(size, time.clone());
+            let list =
+                spread::spread(moved(floor(step, time), step), moved(start.clone(), size), step / unit, &data_type);
+            let kept: Vec<Expr> = kept.iter().cloned().chain([start.alias(COLUMNS[0])]).collect();
+            let ends = unnested(rows, &kept, list)?;
+            (ends, col(Column::new_unqualified(COLUMNS[0])), col(listed()))
+        }
+        Kind::Session => return Err(Error::Internal("sessions are no windows of one length".into())),
+    };
+    let last = moved(end.clone(), -unit.max(1_000));
+    let added = [start, end, last].into_iter().zip(COLUMNS).map(|(expr, name)| expr.alias(name));
+    Ok(rows.project(kept.into_iter().chain(added))?.build()?)
+}
+
+fn listed() -> Column {
+    Column::new_unqualified(LIST)
+}
+
+/// The columns of some rows, once with each value of a list.
+fn unnested(rows: LogicalPlanBuilder, kept: &[Expr], list: Expr) -> Result<LogicalPlanBuilder> {
+    Ok(rows.project(kept.iter().cloned().chain([list.alias(LIST)]))?.unnest_column(listed())?)
+}
+
+/// The nanoseconds of one step of a timestamp's type.
+fn unit(data_type: &DataType) -> i64 {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000_000,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000,
+        _ => 1,
+    }
+}
+
+/// An interval of nanoseconds, which are all of one length in every time zone.
+fn interval(nanoseconds: i64) -> Expr {
+    lit(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNanoType::make_value(0, 0, nanoseconds))))
+}
