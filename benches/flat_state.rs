@@ -45,6 +45,7 @@ const VIEWS: [(&str, &str); 3] = [
     ),
 ];
 
+#[allow(clippy::disallowed_methods)]
 fn main() {
     let events = std::env::var("EVENTS").ok().map_or(EVENTS, |text| text.parse().expect("EVENTS is a number"));
     let folder = tempfile::tempdir().expect("a folder");
