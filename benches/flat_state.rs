@@ -27,7 +27,7 @@ const KEYS: i64 = 1_000;
 /// One in so many events is one of the other stream of the join.
 const ANSWERS: i64 = 4;
 
-const VIEWS: [(&str, &str); 3] = [
+const VIEWS: [(&str, &str); 4] = [
     (
         "windowed",
         "SELECT date_bin(INTERVAL '1 minute', at) AS minute, k, count(*) AS n, sum(v) AS total, count(DISTINCT v) AS vs
@@ -37,6 +37,11 @@ const VIEWS: [(&str, &str); 3] = [
         "joined",
         "SELECT a.at, a.k, a.v, b.v AS answer FROM asked a JOIN answered b
          ON a.k = b.k AND b.at BETWEEN a.at - INTERVAL '1 second' AND a.at + INTERVAL '2 seconds'",
+    ),
+    (
+        "sessions",
+        "SELECT k, window_start, window_end, count(*) AS n
+         FROM SESSION(TABLE asked PARTITION BY k, DESCRIPTOR(at), INTERVAL '2' SECOND) GROUP BY k, window_start, window_end",
     ),
     (
         "unanswered",

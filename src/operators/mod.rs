@@ -12,6 +12,7 @@
 //! | [`group_top`] | what differs between the old and the new top of a touched group |
 //! | [`match_recognize`] | `Q(new) - Q(old)` of the searches that a change of a partition reaches |
 //! | [`window`] | `Q(new) - Q(old)` of what a change of a partition reaches |
+//! | [`sessions`] | per touched stretch of neighbours, `-old +new` |
 //! | [`on_close`] | `Q` gives the rows that change no more; each comes once |
 //! | [`retain`] | `Q(R)` less what is too old, as time goes on |
 //! | [`temporal_filter`] | linear, and what the clock has come to since |
@@ -35,6 +36,7 @@ pub mod recompute;
 pub mod recursion;
 pub mod retain;
 pub mod row_codec;
+pub mod sessions;
 pub mod single;
 pub mod slot;
 pub mod temporal_filter;

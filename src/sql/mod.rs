@@ -47,6 +47,7 @@ mod named_keys;
 mod named_windows;
 mod nullable_inputs;
 mod operators;
+mod over_all;
 mod own_names;
 pub mod own_node;
 pub mod parameters;

@@ -27,6 +27,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 
 use super::match_recognize::MatchPlanner;
 use super::own_node::OwnPlanner;
+use super::time_windows::SessionPlanner;
 
 /// Rows in the order of `order`, whether or not anybody asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
@@ -109,8 +110,8 @@ pub struct Planner;
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planners: [Arc<dyn ExtensionPlanner + Send + Sync>; 3] =
-            [Arc::new(TotalOrderPlanner), Arc::new(OwnPlanner), Arc::new(MatchPlanner)];
+        let planners: [Arc<dyn ExtensionPlanner + Send + Sync>; 4] =
+            [Arc::new(TotalOrderPlanner), Arc::new(OwnPlanner), Arc::new(MatchPlanner), Arc::new(SessionPlanner)];
         let planner = DefaultPhysicalPlanner::with_extension_planners(planners.to_vec());
         planner.create_physical_plan(plan, session).await
     }

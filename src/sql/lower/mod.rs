@@ -16,6 +16,7 @@ mod own;
 mod recompute;
 mod recursion;
 mod rounds;
+mod session;
 mod skip;
 mod source;
 mod temporal_filter;
@@ -36,6 +37,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::bounds::PLAN_NODES_MAX;
 use super::match_recognize::MatchNode;
 use super::own_node::OwnNode;
+use super::time_windows::SessionNode;
 use super::total_order::TotalOrder;
 use crate::circuit::time::Closing;
 use crate::circuit::{Circuit, Facts, NodeId, NodeSpec, Operator};
@@ -125,6 +127,7 @@ impl Lowering<'_> {
             LogicalPlan::Values(values) => self.values(values)?,
             LogicalPlan::EmptyRelation(empty) => Some(self.empty(empty)),
             other if let Some(node) = MatchNode::of(other) => Some(self.match_recognize(node)?),
+            other if let Some(node) = SessionNode::of(other) => Some(self.session(node)?),
             other => match (TotalOrder::of(other), OwnNode::of(other)) {
                 // Says nothing about a bag of rows; a node that depends on it has taken it along.
                 (Some(order), _) => Some(self.plan(order.input())?),

@@ -1,6 +1,5 @@
 //! The node in a batch query.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -8,29 +7,21 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
-};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::{TryStreamExt, stream};
 
 use super::node::{MatchNode, first_columns};
 use crate::delta::Delta;
 use crate::delta::size::batch_bytes;
-use crate::operators::collect::collect;
 use crate::operators::match_recognize::search::{Fault, Stretch};
 use crate::operators::match_recognize::show::Match;
 use crate::operators::match_recognize::spec::Spec;
 use crate::operators::ordered::{Order, OrderedRows, by_partition};
+use crate::sql::over_all::{OverAll, OverAllExec};
 
 /// Makes physical plans of [`MatchNode`].
 pub struct MatchPlanner;
@@ -51,7 +42,7 @@ impl ExtensionPlanner for MatchPlanner {
         let output = node.output();
         let matches =
             Matches { spec: node.spec(&stored, output)?, order: node.order(), stored, text: node.to_string() };
-        Ok(Some(Arc::new(MatchExec::new(Arc::new(matches), input.clone()))))
+        Ok(Some(Arc::new(OverAllExec::new(Arc::new(matches), input.clone()))))
     }
 }
 
@@ -63,8 +54,19 @@ struct Matches {
     text: String,
 }
 
-impl Matches {
-    /// The rows of all matches.
+impl OverAll for Matches {
+    fn name(&self) -> &'static str {
+        "MatchRecognizeExec"
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        self.spec.schema()
+    }
+
     fn of(&self, batches: Vec<RecordBatch>, held: &MemoryReservation) -> Result<Vec<RecordBatch>> {
         let columns: Vec<usize> = (0..self.stored.fields().len()).collect();
         let batches = batches.iter().map(|batch| batch.project(&columns)).collect::<Result<Vec<_>, _>>()?;
@@ -87,7 +89,9 @@ impl Matches {
         }
         Ok(shown)
     }
+}
 
+impl Matches {
     fn in_partition(&self, batch: &RecordBatch) -> Result<RecordBatch, Fault> {
         let stretch = Stretch::new(&self.spec, batch, true, 0)?;
         let mut found: Vec<Match> = Vec::new();
@@ -97,90 +101,5 @@ impl Matches {
             ControlFlow::Continue(())
         })?;
         stretch.show(&self.spec, &found)
-    }
-}
-
-struct MatchExec {
-    matches: Arc<Matches>,
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
-
-impl MatchExec {
-    fn new(matches: Arc<Matches>, input: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(matches.spec.schema().clone()),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        ));
-        MatchExec { matches, input, properties }
-    }
-}
-
-impl fmt::Debug for MatchExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MatchRecognizeExec: {} over {:?}", self.matches.text, self.input)
-    }
-}
-
-impl DisplayAs for MatchExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "MatchRecognizeExec: {}", self.matches.text)
-    }
-}
-
-impl ExecutionPlan for MatchExec {
-    fn name(&self) -> &str {
-        "MatchRecognizeExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(MatchExec::new(self.matches.clone(), input))),
-            None => internal_err!("MATCH_RECOGNIZE has one input"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let mode = datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute;
-        self.replace_children(children, ReplaceChildrenOptions::new(mode))
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let held = MemoryConsumer::new("MatchRecognize").register(context.memory_pool());
-        let (matches, input) = (self.matches.clone(), self.input.clone());
-        let rows = stream::once(async move {
-            let batches = collect(input, context).await?;
-            let shown = matches.of(batches, &held)?;
-            Ok::<_, DataFusionError>(stream::iter(shown.into_iter().map(move |batch| {
-                let _ = &held;
-                Ok(batch)
-            })))
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.matches.spec.schema().clone(), rows.try_flatten())))
     }
 }

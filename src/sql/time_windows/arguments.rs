@@ -62,6 +62,8 @@ pub(super) struct Arguments {
 pub(super) struct Call {
     pub(super) kind: Kind,
     pub(super) input: LogicalPlan,
+    /// What tells the rows of sessions apart.
+    pub(super) keys: Vec<Expr>,
     pub(super) time: Expr,
     pub(super) data_type: DataType,
     /// How far windows are apart; of CUMULATE the ends.
@@ -132,21 +134,26 @@ impl Arguments {
             let error = Error::input(format!("{}: `{data}` is no table", kind.name()));
             return Err(error.with_hint(kind.usage()).with_place(at_data));
         };
-        if kind == Kind::Session {
-            return Err(Error::unsupported("SESSION windows").with_place(at_data));
-        }
-        if let Some(keys) = keys {
+        if let Some(keys) = keys.as_ref().filter(|_| kind != Kind::Session) {
             let error =
                 Error::input(format!("{} with PARTITION BY: its windows are the same for all rows", kind.name()));
             return Err(error.with_hint("GROUP BY tells keys apart").with_place(place_of(keys.span().start)));
         }
         let input = context.plan(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None })?;
         let (time, data_type) = column(kind, time, &input, context)?;
+        let mut of_rows = Vec::new();
+        for key in keys.iter().flat_map(key_exprs) {
+            let at = place_of(key.span().start);
+            let key =
+                context.sql_to_expr(key.clone(), input.schema()).map_err(|error| Error::from(error).with_place(at))?;
+            of_rows.push(plain(key)?);
+        }
         let mut values = Vec::new();
         for length in lengths {
             values.push(length.map_or(Ok(Length::default()), |length| nanoseconds(kind, length, context))?);
         }
         let (step, size, offset) = match values.as_slice() {
+            [gap] => (gap, gap, &Length::default()),
             [size, offset] => (size, size, offset),
             [step, size, offset] => (step, size, offset),
             _ => return Err(Error::Internal("a window has a size".into())),
@@ -154,6 +161,7 @@ impl Arguments {
         let call = Call {
             kind,
             input,
+            keys: of_rows,
             time,
             data_type,
             step: step.nanoseconds,
@@ -231,6 +239,21 @@ fn is_keys(expr: &ast::Expr) -> bool {
 
 fn is_named(call: &ast::Function, name: &str) -> bool {
     matches!(call.name.0.as_slice(), [part] if part.as_ident().is_some_and(|ident: &Ident| ident.value.eq_ignore_ascii_case(name)))
+}
+
+/// What PARTITION BY names: brackets around all of them are none.
+fn key_exprs(call: &ast::Expr) -> Vec<&ast::Expr> {
+    let ast::Expr::Function(ast::Function { args: ast::FunctionArguments::List(list), .. }) = call else {
+        return Vec::new();
+    };
+    let expr = |arg| match arg {
+        &FunctionArg::Unnamed(FunctionArgExpr::Expr(ref expr)) => Some(expr),
+        _ => None,
+    };
+    match list.args.iter().filter_map(expr).collect::<Vec<_>>().as_slice() {
+        [ast::Expr::Tuple(keys)] => keys.iter().collect(),
+        keys => keys.to_vec(),
+    }
 }
 
 /// The one argument of a call.

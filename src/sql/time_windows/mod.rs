@@ -11,6 +11,7 @@
 //! `window_time`, its last microsecond.
 
 mod arguments;
+mod session;
 mod spread;
 
 use arrow::datatypes::{DataType, IntervalMonthDayNanoType, TimeUnit};
@@ -21,14 +22,17 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::sql::sqlparser::ast::{self, ObjectName, TableFactor};
 
 use super::parse::time_windows::WINDOWS;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use arguments::{Arguments, Call, Kind};
+pub use session::{SessionNode, SessionPlanner};
 pub use spread::first_of_spread;
 
 /// The columns that windows add.
 const COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 /// The list of a row's windows before it is unnested.
 const LIST: &str = "__windows";
+/// How the names begin of what SESSION tells rows apart by.
+const KEY: &str = "__session_key";
 /// Windows that one row can be in.
 const ROW_WINDOWS_MAX: i64 = 10_000;
 
@@ -69,7 +73,7 @@ fn kind(name: &ObjectName) -> Option<Kind> {
 }
 
 fn planned(call: Call) -> Result<LogicalPlan> {
-    let Call { kind, input, time, data_type, step, size, offset } = call;
+    let Call { kind, input, keys, time, data_type, step, size, offset } = call;
     let unit = unit(&data_type);
     let moved = |moment: Expr, by: i64| if by == 0 { moment } else { moment + interval(by) };
     // The last whole multiple of a length at or before a moment.
@@ -99,7 +103,24 @@ fn planned(call: Call) -> Result<LogicalPlan> {
             let ends = unnested(rows, &kept, list)?;
             (ends, col(Column::new_unqualified(COLUMNS[0])), col(listed()))
         }
-        Kind::Session => return Err(Error::Internal("sessions are no windows of one length".into())),
+        Kind::Session => {
+            // What is no column that is kept becomes one, under a name that no query has.
+            let mut made = Vec::new();
+            let mut place = |expr: Expr| {
+                if kept.contains(&expr) {
+                    return expr;
+                }
+                let column = Column::new_unqualified(format!("{KEY}{}", made.len()));
+                made.push(expr.alias(column.name.clone()));
+                col(column)
+            };
+            let keys = keys.into_iter().map(&mut place).collect();
+            let time = place(time);
+            let rows = rows.project(kept.iter().cloned().chain(made))?.build()?;
+            let session = SessionNode::plan(rows, keys, time, size)?;
+            let end = |at: usize| col(Column::new_unqualified(COLUMNS[at]));
+            (LogicalPlanBuilder::from(session), end(0), end(1))
+        }
     };
     let last = moved(end.clone(), -unit.max(1_000));
     let added = [start, end, last].into_iter().zip(COLUMNS).map(|(expr, name)| expr.alias(name));

@@ -1,4 +1,5 @@
-//! Queries over TUMBLE, HOP and CUMULATE, and the same written out: each row joined with every window that there is.
+//! Queries over TUMBLE, HOP, CUMULATE and SESSION, and the same written out: each row joined with every window that there
+//! is, and sessions as gaps and islands.
 
 use super::queries::{Query, until};
 use crate::oracle::random::Random;
@@ -63,8 +64,39 @@ impl Windows {
     }
 }
 
+/// A query over the sessions of the stream `s` with the watermark `w`.
+fn session(random: &mut Random, s: &str, w: &str) -> Query {
+    let gap = format!("INTERVAL '{} seconds'", random.pick(&[1, 4, 9, 25]));
+    let (partition, keys) = *random.pick(&[("", ""), ("PARTITION BY k", "k"), ("PARTITION BY k, x % 2", "k, x % 2")]);
+    let call = format!("SESSION(TABLE {s} {partition}, DESCRIPTOR(ts), {gap})");
+    let and = |more: &str| if keys.is_empty() { more.to_string() } else { format!("{keys}, {more}") };
+    let written_out = format!(
+        "(SELECT *, min(ts) OVER (PARTITION BY {0}) AS window_start, max(ts) OVER (PARTITION BY {0}) + {gap} AS window_end \
+         FROM (SELECT *, sum(begins) OVER ({partition} ORDER BY ts ROWS UNBOUNDED PRECEDING) AS island FROM (SELECT *, \
+         CASE WHEN ts < lag(ts) OVER ({partition} ORDER BY ts) + {gap} THEN 0 ELSE 1 END AS begins FROM {s}) AS a) AS b)",
+        and("island")
+    );
+    let sql = match random.below(3) {
+        0 => format!("SELECT window_end AS w, window_start AS s, k, x, ts FROM {call} AS q WHERE x <> 3"),
+        1 => format!(
+            "SELECT window_end AS w, {} count(*) AS n, sum(x) AS v FROM {call} AS q GROUP BY {}",
+            if keys == "k" { "k," } else { "" },
+            and("window_start, window_end")
+        ),
+        _ => {
+            format!("SELECT window_end AS w, max(window_end - window_start) AS longest FROM {call} GROUP BY window_end")
+        }
+    };
+    let closed = until(format!("w < {w}"), "w", w.to_string());
+    let written_out = Some(sql.replace(&call, &written_out));
+    Query { sql, closed, written_out }
+}
+
 /// A query over the windows of the stream `s` with the watermark `w`.
 pub fn query(random: &mut Random, s: &str, w: &str) -> Query {
+    if random.percent(40) {
+        return session(random, s, w);
+    }
     let windows = Windows::random(random);
     let call = windows.call(s);
     let (sql, closed) = match random.below(3) {
