@@ -34,13 +34,13 @@ impl Facts {
         match self.key.as_deref() {
             Some([]) => words.push("one row".to_string()),
             Some(key) => {
-                let names: Vec<&str> = key.iter().map(|c| schema.field(*c).name().as_str()).collect();
+                let names: Vec<String> = key.iter().map(|c| as_sql(schema.field(*c).name())).collect();
                 words.push(format!("key ({})", names.join(", ")));
             }
             None => {}
         }
         if !self.closing.is_empty() {
-            let names: Vec<&str> = self.closing.iter().map(|c| schema.field(c.column).name().as_str()).collect();
+            let names: Vec<String> = self.closing.iter().map(|c| as_sql(schema.field(c.column).name())).collect();
             words.push(format!("closes by {}", names.join(", ")));
         }
         words.join(", ")

@@ -21,35 +21,50 @@ pub fn read_time_windows(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         return tokens;
     }
     let mut reader = Reader { tokens, at: 0, taken: Vec::new() };
-    // Whether what is read is in FROM, for each bracket that is open.
-    let mut in_from = vec![false];
+    let mut open = vec![Bracket::default()];
     while let Some(token) = reader.tokens.get(reader.at) {
-        if is_window(token) && reader.is_call() && reader.stands_for_table(*in_from.last().unwrap_or(&false)) {
+        let in_from = open.last().is_some_and(|bracket| bracket.in_from);
+        if is_window(token) && reader.is_call() && reader.stands_for_table(in_from) {
             reader.keep();
             reader.keep_until(&Token::LParen);
             reader.keep();
-            in_from.push(false);
-            reader.data();
+            open.push(Bracket::default());
+            if reader.data() {
+                open.push(Bracket { has_rows: true, in_from: false });
+            }
             continue;
         }
-        match (&token.token, keyword(token)) {
-            (Token::LParen, _) => in_from.push(false),
-            (Token::RParen, _) if in_from.len() > 1 => drop(in_from.pop()),
-            (_, Some(Keyword::FROM | Keyword::JOIN)) => set(&mut in_from, true),
-            (_, Some(Keyword::SELECT | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING)) => {
-                set(&mut in_from, false);
-            }
-            _ => {}
-        }
+        let (token, keyword) = (token.token.clone(), keyword(token));
         reader.keep();
+        let in_from = match (token, keyword) {
+            (Token::LParen, _) => {
+                open.push(Bracket::default());
+                continue;
+            }
+            (Token::RParen, _) => {
+                if open.len() > 1 && open.pop().is_some_and(|bracket| bracket.has_rows) {
+                    reader.keys_if_any();
+                }
+                continue;
+            }
+            (_, Some(Keyword::FROM | Keyword::JOIN)) => true,
+            (_, Some(Keyword::SELECT | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING)) => false,
+            _ => in_from,
+        };
+        if let Some(bracket) = open.last_mut() {
+            bracket.in_from = in_from;
+        }
     }
     reader.taken
 }
 
-fn set(stack: &mut [bool], value: bool) {
-    if let Some(last) = stack.last_mut() {
-        *last = value;
-    }
+/// A bracket that is open.
+#[derive(Default)]
+struct Bracket {
+    /// Whether it has the rows of a call, behind which PARTITION BY may stand.
+    has_rows: bool,
+    /// Whether what is read is in FROM.
+    in_from: bool,
 }
 
 fn is_window(token: &TokenWithSpan) -> bool {
@@ -92,8 +107,8 @@ impl Reader {
         }
     }
 
-    /// The first argument: the rows that get windows, with their keys.
-    fn data(&mut self) {
+    /// The first argument, the rows that get windows, with their keys. Whether it stands in a bracket, which is then open.
+    fn data(&mut self) -> bool {
         self.keep_spaces();
         if self.tokens.get(self.at).is_some_and(|token| matches!(token.token, Token::Word(_)))
             && self.after(self.at).is_some_and(|token| matches!(token.token, Token::RArrow | Token::Assignment))
@@ -107,20 +122,28 @@ impl Reader {
             self.at += 1;
             self.keep_spaces();
         }
-        match self.tokens.get(self.at).map(|token| token.token.clone()) {
-            Some(Token::LParen) => self.brackets(),
-            Some(Token::Word(_)) => self.name(),
+        match self.tokens.get(self.at).map(|token| &token.token) {
+            Some(Token::LParen) => {
+                self.keep();
+                true
+            }
+            Some(Token::Word(_)) => {
+                self.name();
+                self.keys_if_any();
+                false
+            }
             // The parser says what is wrong.
-            _ => return,
+            _ => false,
         }
-        let next = self.tokens[self.at.min(self.tokens.len())..].iter().position(|token| !is_space(token));
-        let Some(keys) =
-            next.map(|next| self.at + next).filter(|at| keyword(&self.tokens[*at]) == Some(Keyword::PARTITION))
-        else {
-            return;
-        };
-        self.at = keys;
-        if self.after(keys).and_then(keyword) == Some(Keyword::BY) {
+    }
+
+    /// PARTITION BY behind the rows.
+    fn keys_if_any(&mut self) {
+        let Some(next) = (self.at..self.tokens.len()).find(|at| !is_space(&self.tokens[*at])) else { return };
+        if keyword(&self.tokens[next]) == Some(Keyword::PARTITION)
+            && self.after(next).and_then(keyword) == Some(Keyword::BY)
+        {
+            self.at = next;
             self.keys();
         }
     }
@@ -184,22 +207,6 @@ impl Reader {
         is_descriptor || second.is_some_and(|token| matches!(token.token, Token::RArrow | Token::Assignment))
     }
 
-    /// What is in brackets, with them.
-    fn brackets(&mut self) {
-        let mut depth = 0_usize;
-        while let Some(token) = self.tokens.get(self.at) {
-            match token.token {
-                Token::LParen => depth += 1,
-                Token::RParen => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            self.keep();
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-
     fn put(&mut self, token: Token, span: Span) {
         self.taken.push(TokenWithSpan { token, span });
     }
@@ -260,8 +267,12 @@ mod tests {
             ),
             ("FROM tumble(tumble(s, ts), ts)", "FROM tumble((SELECT * FROM tumble)(s, ts), ts)"),
             ("SELECT a, hop(x) FROM hop WHERE session(s)", "SELECT a, hop(x) FROM hop WHERE session(s)"),
+            (
+                "FROM tumble((SELECT * FROM hop(t, ts)) PARTITION BY a, DESCRIPTOR(x))",
+                "FROM tumble((SELECT * FROM hop((SELECT * FROM t), ts)),\"keys\"( a), DESCRIPTOR(x))",
+            ),
             ("FROM tumble(", "FROM tumble("),
-            ("FROM session(TABLE s PARTITION", "FROM session( (SELECT * FROM s)PARTITION"),
+            ("FROM session(TABLE s PARTITION", "FROM session( (SELECT * FROM s) PARTITION"),
         ] {
             assert_eq!(read(text), read_as, "{text}");
         }
