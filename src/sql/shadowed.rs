@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::columns::name_of;
 use super::merged::Catalog;
 use super::parse::normalize;
+use super::time_windows::{self, COLUMNS as WINDOW};
 use crate::error::{Error, Place, Result};
 
 /// Refuses names of outer tables where the columns of inner ones have that name.
@@ -88,6 +89,15 @@ impl Named {
 
     fn add(&mut self, item: &TableWithJoins) {
         for factor in std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation)) {
+            if let Some(rows) = time_windows::rows(factor) {
+                self.tables.extend(time_windows::alias(factor).map(|alias| normalize(&alias.name)));
+                self.columns.extend(listed(rows));
+                self.columns.extend(WINDOW.map(String::from));
+                if let Some(select) = rows.body.as_select() {
+                    self.relations.extend(select.from.iter().filter_map(name_of_relation));
+                }
+                continue;
+            }
             let alias = match factor {
                 TableFactor::Table { name, alias, .. } => {
                     self.relations.push(name.clone());
@@ -114,6 +124,14 @@ impl Named {
                 self.columns.extend(columns.iter().map(|column| normalize(&column.name)));
             }
         }
+    }
+}
+
+/// The relation that an item of FROM is.
+fn name_of_relation(item: &TableWithJoins) -> Option<ObjectName> {
+    match &item.relation {
+        TableFactor::Table { name, args: None, .. } => Some(name.clone()),
+        _ => None,
     }
 }
 

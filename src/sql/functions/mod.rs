@@ -55,6 +55,7 @@ macro_rules! without_order {
     };
 }
 
+mod binned;
 mod bounded;
 mod calendar;
 mod corrected;
@@ -89,6 +90,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 use crate::error::Result;
 use crate::operators::moments::Statistic;
+pub use binned::date_bin;
 use bounded::{Bounded, Growth};
 use corrected::Corrected;
 use float::{FloatAggregate, FloatFunction};
@@ -216,6 +218,7 @@ pub fn register(mut state: SessionState) -> Result<SessionState> {
         let inner = state.udf(name)?;
         state.register_udf(Arc::new(ScalarUDF::from(Ranged::new(inner))))?;
     }
+    state.register_udf(date_bin())?;
     Ok(state)
 }
 

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::{Error, Result};
 use crate::sql::columns::name_of;
 use crate::sql::parse::normalize;
+use crate::sql::time_windows::{self, COLUMNS as WINDOW};
 
 /// The columns of a relation of the catalog.
 pub type Catalog<'a> = &'a dyn Fn(&ObjectName) -> Option<Vec<String>>;
@@ -196,6 +197,11 @@ impl<'a> Known<'a> {
         if table.is_some_and(|table| name_of_factor(factor).as_deref() != Some(table)) {
             return Some(Vec::new());
         }
+        if let Some(rows) = time_windows::rows(factor) {
+            let rows = self.columns_of_query(rows)?.into_iter().filter(|column| !WINDOW.contains(&column.as_str()));
+            let columns = rows.chain(WINDOW.map(String::from)).collect();
+            return renamed(Some(columns), time_windows::alias(factor).as_ref());
+        }
         match factor {
             TableFactor::Table { name, args: None, alias, .. } => {
                 let key = name.0.last().and_then(|part| part.as_ident()).map(normalize)?;
@@ -226,6 +232,9 @@ impl<'a> Known<'a> {
 
 /// What a part of FROM is called.
 pub fn name_of_factor(factor: &TableFactor) -> Option<String> {
+    if time_windows::rows(factor).is_some() {
+        return time_windows::alias(factor).map(|alias| normalize(&alias.name));
+    }
     match factor {
         TableFactor::Table { alias: Some(alias), .. }
         | TableFactor::Derived { alias: Some(alias), .. }

@@ -13,22 +13,24 @@
 mod arguments;
 mod session;
 mod spread;
+mod written;
 
 use arrow::datatypes::{DataType, IntervalMonthDayNanoType, TimeUnit};
 use datafusion::common::{Column, ScalarValue};
-use datafusion::functions::datetime::date_bin;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
-use datafusion::sql::sqlparser::ast::{self, ObjectName, TableFactor};
+use datafusion::sql::sqlparser::ast::TableFactor;
 
-use super::parse::time_windows::WINDOWS;
+use super::functions::date_bin;
 use crate::error::Result;
 use arguments::{Arguments, Call, Kind};
 pub use session::{SessionNode, SessionPlanner};
 pub use spread::first_of_spread;
+use written::Written;
+pub use written::{alias, rows};
 
 /// The columns that windows add.
-const COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
+pub const COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 /// The list of a row's windows before it is unnested.
 const LIST: &str = "__windows";
 /// How the names begin of what SESSION tells rows apart by.
@@ -46,30 +48,14 @@ impl RelationPlanner for TimeWindows {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> datafusion::error::Result<RelationPlanning> {
-        let call = match &relation {
-            TableFactor::Table { name, args: Some(args), .. } => kind(name).map(|kind| (kind, args.args.clone())),
-            TableFactor::TableFunction { expr: ast::Expr::Function(function), .. } => match &function.args {
-                ast::FunctionArguments::List(list) => kind(&function.name).map(|kind| (kind, list.args.clone())),
-                _ => None,
-            },
-            _ => None,
-        };
-        let (Some((kind, args)), TableFactor::Table { alias, .. } | TableFactor::TableFunction { alias, .. }) =
-            (call, &relation)
-        else {
+        let Some(Written { kind, args, .. }) = Written::of(&relation) else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
-        let alias = alias.clone();
-        let plan = Arguments::new(kind, args).and_then(|arguments| planned(arguments.call(context)?))?;
+        let alias = alias(&relation);
+        let arguments = Arguments::new(kind, args.to_vec());
+        let plan = arguments.and_then(|arguments| planned(arguments.call(context)?))?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
-}
-
-fn kind(name: &ObjectName) -> Option<Kind> {
-    let [part] = name.0.as_slice() else { return None };
-    let name = part.as_ident()?.value.to_lowercase();
-    let at = WINDOWS.iter().position(|window| *window == name)?;
-    Some([Kind::Tumble, Kind::Hop, Kind::Cumulate, Kind::Session][at])
 }
 
 fn planned(call: Call) -> Result<LogicalPlan> {
