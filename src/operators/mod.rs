@@ -12,6 +12,7 @@
 //! | [`group_top`] | what differs between the old and the new top of a touched group |
 //! | [`match_recognize`] | `Q(new) - Q(old)` of the searches that a change of a partition reaches |
 //! | [`window`] | `Q(new) - Q(old)` of what a change of a partition reaches |
+//! | [`asof`] | per left row between a change and its neighbour, `-old +new` |
 //! | [`sessions`] | per touched stretch of neighbours, `-old +new` |
 //! | [`on_close`] | `Q` gives the rows that change no more; each comes once |
 //! | [`retain`] | `Q(R)` less what is too old, as time goes on |
@@ -19,6 +20,7 @@
 //! | [`recompute`] | `dQ(R) = Q(R + dR) - Q(R)`, by running both |
 
 pub mod aggregate;
+pub mod asof;
 pub mod bag;
 pub mod collect;
 pub mod constant;

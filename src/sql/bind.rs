@@ -14,6 +14,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, 
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use super::asof::{self, planned as as_of, write_out_asof};
 use super::base_types::with_base_types;
 use super::beside::beside_tables;
 use super::bounds::bounded;
@@ -145,6 +146,7 @@ impl<'a> Binder<'a> {
         write_out_windows(&mut statement)?;
         write_out_sets(&mut statement)?;
         write_out_merged(&mut statement, &|name| self.columns_of(name))?;
+        write_out_asof(&mut statement)?;
         refuse_shadowed(&statement, &|name| self.columns_of(name))?;
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;
@@ -176,7 +178,7 @@ impl<'a> Binder<'a> {
         let types = parameters.as_ref().map_or_else(Vec::new, |known| known.fields());
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context);
-        let plan = bounded(plan.map_err(|error| self.with_near_function(error.into()))?)?;
+        let plan = bounded(as_of(plan.map_err(|error| self.with_near_function(error.into()))?)?)?;
         let plan = compared(of_one_kind(plan)?)?;
         match parameters {
             Some(parameters) => parameters.give(plan),
@@ -271,7 +273,7 @@ impl ContextProvider for Binder<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).cloned()
+        if name == asof::MARK { Some(asof::mark()) } else { self.state.scalar_functions().get(name).cloned() }
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -8,6 +8,7 @@
 //! DataFusion resolves names and types, optimises, and evaluates scalar expressions, for views and batch queries
 //! alike. `canonical` fixes what SQL leaves open, so that both give the same rows bit for bit.
 
+pub mod asof;
 pub mod bags;
 mod base_types;
 mod beside;

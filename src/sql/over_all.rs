@@ -30,36 +30,36 @@ pub trait OverAll: Send + Sync {
     /// Columns of what is made.
     fn schema(&self) -> &SchemaRef;
 
-    /// The rows that are made of the input's.
+    /// The rows that are made of those of each input.
     ///
     /// # Errors
     /// Where an expression fails, or memory is at its end.
-    fn of(&self, batches: Vec<RecordBatch>, held: &MemoryReservation) -> Result<Vec<RecordBatch>>;
+    fn of(&self, inputs: Vec<Vec<RecordBatch>>, held: &MemoryReservation) -> Result<Vec<RecordBatch>>;
 }
 
 /// Runs it.
 pub struct OverAllExec {
     run: Arc<dyn OverAll>,
-    input: Arc<dyn ExecutionPlan>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
 }
 
 impl OverAllExec {
-    /// Over the rows of a plan.
-    pub fn new(run: Arc<dyn OverAll>, input: Arc<dyn ExecutionPlan>) -> Self {
+    /// Over the rows of some plans.
+    pub fn new(run: Arc<dyn OverAll>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Self {
         let properties = Arc::new(PlanProperties::new(
             EquivalenceProperties::new(run.schema().clone()),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         ));
-        OverAllExec { run, input, properties }
+        OverAllExec { run, inputs, properties }
     }
 }
 
 impl fmt::Debug for OverAllExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} over {:?}", self.run.name(), self.run.text(), self.input)
+        write!(f, "{}: {} over {:?}", self.run.name(), self.run.text(), self.inputs)
     }
 }
 
@@ -79,21 +79,21 @@ impl ExecutionPlan for OverAllExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition; self.inputs.len()])
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
+        self.inputs.iter().collect()
     }
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(OverAllExec::new(self.run.clone(), input))),
-            None => internal_err!("{} has one input", self.run.name()),
+        match children.len() == self.inputs.len() {
+            true => Ok(Arc::new(OverAllExec::new(self.run.clone(), children))),
+            false => internal_err!("{} has {} inputs", self.run.name(), self.inputs.len()),
         }
     }
 
@@ -111,9 +111,12 @@ impl ExecutionPlan for OverAllExec {
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let held = MemoryConsumer::new(self.run.name()).register(context.memory_pool());
-        let (run, input) = (self.run.clone(), self.input.clone());
+        let (run, inputs) = (self.run.clone(), self.inputs.clone());
         let rows = stream::once(async move {
-            let batches = collect(input, context).await?;
+            let mut batches = Vec::with_capacity(inputs.len());
+            for input in inputs {
+                batches.push(collect(input, context.clone()).await?);
+            }
             let shown = run.of(batches, &held)?;
             Ok::<_, DataFusionError>(stream::iter(shown.into_iter().map(move |batch| {
                 let _ = &held;

@@ -5,6 +5,7 @@
 //! `CREATE VIEW` that Millstream gives a meaning of its own.
 
 mod alter;
+pub mod asof;
 mod change;
 mod create;
 mod create_as;
@@ -21,6 +22,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+use self::asof::read_asof_joins;
 use self::change::{is_change, take_insert_alias};
 use self::emit::{Emit, take_emit};
 use self::match_recognize::read_matches;
@@ -101,7 +103,7 @@ struct Taken {
 /// A parser of the text, and what it leaves out.
 fn df_parser<'a>(text: &str, dialect: &'a MillstreamDialect) -> Result<(DFParser<'a>, Taken)> {
     let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
-    let mut tokens = numbers_alone(read_matches(read_time_windows(read_as_postgres(tokens)))?)?;
+    let mut tokens = numbers_alone(read_matches(read_asof_joins(read_time_windows(read_as_postgres(tokens))))?)?;
     let emit = take_emit(&mut tokens);
     let insert_alias = take_insert_alias(&mut tokens);
     let parser = DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?;

@@ -25,6 +25,7 @@ use datafusion::physical_plan::{
 };
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::asof::AsOfPlanner;
 use super::match_recognize::MatchPlanner;
 use super::own_node::OwnPlanner;
 use super::time_windows::SessionPlanner;
@@ -110,8 +111,13 @@ pub struct Planner;
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planners: [Arc<dyn ExtensionPlanner + Send + Sync>; 4] =
-            [Arc::new(TotalOrderPlanner), Arc::new(OwnPlanner), Arc::new(MatchPlanner), Arc::new(SessionPlanner)];
+        let planners: [Arc<dyn ExtensionPlanner + Send + Sync>; 5] = [
+            Arc::new(TotalOrderPlanner),
+            Arc::new(OwnPlanner),
+            Arc::new(MatchPlanner),
+            Arc::new(SessionPlanner),
+            Arc::new(AsOfPlanner),
+        ];
         let planner = DefaultPhysicalPlanner::with_extension_planners(planners.to_vec());
         planner.create_physical_plan(plan, session).await
     }

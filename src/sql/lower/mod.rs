@@ -4,6 +4,7 @@
 //! [`Recompute`](crate::operators::recompute) of that one node, over inputs that are still kept incrementally.
 
 mod aggregate;
+mod asof;
 mod closing;
 mod group_top;
 mod grouping;
@@ -34,6 +35,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::asof::AsOfNode;
 use super::bounds::PLAN_NODES_MAX;
 use super::match_recognize::MatchNode;
 use super::own_node::OwnNode;
@@ -127,6 +129,7 @@ impl Lowering<'_> {
             LogicalPlan::Values(values) => self.values(values)?,
             LogicalPlan::EmptyRelation(empty) => Some(self.empty(empty)),
             other if let Some(node) = MatchNode::of(other) => Some(self.match_recognize(node)?),
+            other if let Some(node) = AsOfNode::of(other) => Some(self.asof(node)?),
             other if let Some(node) = SessionNode::of(other) => Some(self.session(node)?),
             other => match (TotalOrder::of(other), OwnNode::of(other)) {
                 // Says nothing about a bag of rows; a node that depends on it has taken it along.

@@ -42,7 +42,7 @@ impl ExtensionPlanner for MatchPlanner {
         let output = node.output();
         let matches =
             Matches { spec: node.spec(&stored, output)?, order: node.order(), stored, text: node.to_string() };
-        Ok(Some(Arc::new(OverAllExec::new(Arc::new(matches), input.clone()))))
+        Ok(Some(Arc::new(OverAllExec::new(Arc::new(matches), vec![input.clone()]))))
     }
 }
 
@@ -67,7 +67,8 @@ impl OverAll for Matches {
         self.spec.schema()
     }
 
-    fn of(&self, batches: Vec<RecordBatch>, held: &MemoryReservation) -> Result<Vec<RecordBatch>> {
+    fn of(&self, inputs: Vec<Vec<RecordBatch>>, held: &MemoryReservation) -> Result<Vec<RecordBatch>> {
+        let batches = inputs.concat();
         let columns: Vec<usize> = (0..self.stored.fields().len()).collect();
         let batches = batches.iter().map(|batch| batch.project(&columns)).collect::<Result<Vec<_>, _>>()?;
         let rows = OrderedRows::new(self.stored.clone(), &self.order)?;

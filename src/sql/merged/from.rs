@@ -135,6 +135,7 @@ fn kind_of(operator: &mut JoinOperator) -> Option<(Kind, &mut JoinConstraint)> {
     Some(match operator {
         JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => (Kind::Left, on),
         JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (Kind::Left, on),
+        JoinOperator::AsOf { constraint: on, .. } => (Kind::Left, on),
         JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (Kind::Right, on),
         JoinOperator::FullOuter(on) => (Kind::Full, on),
         JoinOperator::Semi(on) | JoinOperator::LeftSemi(on) => (Kind::LeftAlone, on),

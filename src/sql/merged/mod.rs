@@ -59,7 +59,8 @@ fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
         | JoinOperator::RightSemi(on)
         | JoinOperator::Anti(on)
         | JoinOperator::LeftAnti(on)
-        | JoinOperator::RightAnti(on) => Some(on),
+        | JoinOperator::RightAnti(on)
+        | JoinOperator::AsOf { constraint: on, .. } => Some(on),
         _ => None,
     }
 }

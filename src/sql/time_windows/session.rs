@@ -156,7 +156,7 @@ impl ExtensionPlanner for SessionPlanner {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<SessionNode>(), inputs) else { return Ok(None) };
         let run = InBatch { spec: node.spec()?, schema: node.schema.inner().clone(), text: node.to_string() };
-        Ok(Some(Arc::new(OverAllExec::new(Arc::new(run), input.clone()))))
+        Ok(Some(Arc::new(OverAllExec::new(Arc::new(run), vec![input.clone()]))))
     }
 }
 
@@ -180,7 +180,8 @@ impl OverAll for InBatch {
         &self.schema
     }
 
-    fn of(&self, batches: Vec<RecordBatch>, held: &MemoryReservation) -> Result<Vec<RecordBatch>> {
+    fn of(&self, inputs: Vec<Vec<RecordBatch>>, held: &MemoryReservation) -> Result<Vec<RecordBatch>> {
+        let batches = inputs.concat();
         let Some(first) = batches.first() else { return Ok(Vec::new()) };
         let rows = compute::concat_batches(&first.schema(), &batches)?;
         held.try_grow(batch_bytes(&rows) * 3)?;

@@ -5,6 +5,7 @@
 //! one seed again, `TIME_CASES=1000` more of them.
 
 mod model;
+mod nearest;
 mod queries;
 mod windows;
 

@@ -1,7 +1,7 @@
 //! Random queries over two streams `a` and `b` and a table `t`, each with what it takes for a row to change no more.
 
 use super::model::{Stream, moment};
-use super::windows;
+use super::{nearest, windows};
 use crate::oracle::random::Random;
 
 /// A query, and the condition on its rows under which they change no more: `{Wa}` and `{Wb}` are the watermarks.
@@ -96,12 +96,12 @@ fn window(size: i64, watermark: &str) -> Option<Closed> {
     until(format!("w + INTERVAL '{size} seconds' <= {watermark}"), "w", bin(size, watermark))
 }
 
-const BOTH: &str = "least({Wa}, {Wb})";
+pub const BOTH: &str = "least({Wa}, {Wb})";
 
 impl Query {
     /// A query, and the view that it reads if it reads one.
     fn random<'a>(random: &mut Random, others: &'a [View]) -> (Query, Option<&'a View>) {
-        let kinds = if others.is_empty() { 14 } else { 16 };
+        let kinds = if others.is_empty() { 16 } else { 18 };
         let (s, w) = *random.pick(&[("a", "{Wa}"), ("b", "{Wb}")]);
         let size = *random.pick(&SIZES);
         let query = match random.below(kinds) {
@@ -115,6 +115,7 @@ impl Query {
             9 => Query::unbounded(random, size),
             10 | 11 => Query::matches(random, s, w, size),
             12 | 13 => windows::query(random, s, w),
+            14 | 15 => nearest::query(random),
             _ => {
                 let below = random.pick(others);
                 return match Query::over(random, below) {
