@@ -29,7 +29,7 @@ fn moment(time: i64) -> String {
 
 type Row = [Option<i64>; 3];
 
-fn read(line: &String) -> Row {
+fn read(line: &str) -> Row {
     let cells: Vec<&str> = line.split(' ').collect();
     let number = |text: &str| text.parse().ok();
     [number(cells[0]), number(cells[1]), (-1..60).find(|at| moment(*at) == cells[2])]
@@ -108,7 +108,7 @@ fn rows_are_those_of_all_pairs() {
             };
             let deltas = [parse(&side, &text(&mut left)).unwrap(), parse(&side, &text(&mut right)).unwrap()];
             shown.apply(&operator.step(&deltas.iter().collect::<Vec<_>>(), &Tick::default()).unwrap()).unwrap();
-            let rows = |bag: &[String]| bag.iter().map(read).collect::<Vec<_>>();
+            let rows = |bag: &[String]| bag.iter().map(|line| read(line)).collect::<Vec<_>>();
             let expected = naive(&rows(&left), &rows(&right), nearest, keep_left, keyed);
             assert_eq!(found(&mut shown), expected, "seed {seed} {nearest:?}");
         }
@@ -134,7 +134,7 @@ fn what_is_over_is_forgotten_and_changes_nothing() {
                 bag.extend(open.into_iter().chain(over));
             }
             shown.apply(&operator.step(&deltas.iter().collect::<Vec<_>>(), &Tick::default()).unwrap()).unwrap();
-            let rows = |bag: &[String]| bag.iter().map(read).collect::<Vec<_>>();
+            let rows = |bag: &[String]| bag.iter().map(|line| read(line)).collect::<Vec<_>>();
             let expected = naive(&rows(&left), &rows(&right), nearest, keep_left, keyed);
             assert_eq!(found(&mut shown), expected, "seed {seed} {nearest:?}");
             for (stream, bound) in bounds.iter_mut().enumerate() {
