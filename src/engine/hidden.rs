@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, Tokenizer};
 use super::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::sql::SCHEMA;
-use crate::sql::dialect::MillstreamDialect;
+use crate::sql::dialect::PLAIN;
 use crate::sql::parse::normalize;
 use crate::sql::statement::{Explain, Statement};
 
@@ -20,7 +20,7 @@ pub fn refuse_hidden(catalog: &Catalog, statement: &Statement, sql: &str) -> Res
     if catalog.own().is_none() || !names_alone(statement) {
         return Ok(());
     }
-    let mut tokens = Tokenizer::new(&MillstreamDialect, sql).tokenize().map_err(ParserError::from)?;
+    let mut tokens = Tokenizer::new(&PLAIN, sql).tokenize().map_err(ParserError::from)?;
     tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
     let words = |token: &Token| match token {
         Token::Word(word) => Some(word.clone().into_ident(Span::empty())),

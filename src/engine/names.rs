@@ -59,6 +59,10 @@ impl Names for InputNames<'_> {
         self.catalog.find_known(name, self.known).map(|object| self.object(object)).transpose()
     }
 
+    fn event_time(&self, name: &str) -> Option<String> {
+        event_time_of(self.catalog.find_known(name, self.known)?)
+    }
+
     fn lasting_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         self.catalog.find_known(name, self.known.or(Some(&NOTHING_KNOWN))).map(|object| self.object(object)).transpose()
     }
@@ -152,6 +156,10 @@ impl<'a> RowNames<'a> {
 impl Names for RowNames<'_> {
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         self.snapshot.catalog.find_known(name, self.known).map(|object| self.object(object)).transpose()
+    }
+
+    fn event_time(&self, name: &str) -> Option<String> {
+        event_time_of(self.snapshot.catalog.find_known(name, self.known)?)
     }
 
     fn lasting_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -277,6 +285,11 @@ pub fn view_schema(schema: &DFSchema) -> Result<SchemaRef> {
 /// As [`view_plan`].
 pub fn canonical_view_plan(session: &SessionState, names: &dyn Names, object: &Object) -> Result<LogicalPlan> {
     Ok(canonical(view_plan(session, names, object)?)?)
+}
+
+/// The column of an object's event times.
+fn event_time_of(object: &Object) -> Option<String> {
+    object.event_time.as_ref().map(|event_time| object.schema.field(event_time.column).name().clone())
 }
 
 /// The objects that a statement names, as far as they exist.

@@ -78,6 +78,12 @@ pub trait Names {
         Ok(plan)
     }
 
+    /// The column of a relation's event times, if it has a watermark.
+    fn event_time(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
+
     /// Every name there is, for "did you mean".
     fn all(&self) -> Vec<String>;
 }
@@ -146,7 +152,7 @@ impl<'a> Binder<'a> {
         write_out_windows(&mut statement)?;
         write_out_sets(&mut statement)?;
         write_out_merged(&mut statement, &|name| self.columns_of(name))?;
-        write_out_asof(&mut statement)?;
+        write_out_asof(&mut statement, &|name| self.names.event_time(name))?;
         refuse_shadowed(&statement, &|name| self.columns_of(name))?;
         rewrite(&mut statement)?;
         beside_tables(&mut statement)?;

@@ -14,8 +14,25 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 /// The dialect of Millstream.
-#[derive(Debug, Default)]
-pub struct MillstreamDialect;
+#[derive(Debug)]
+pub struct MillstreamDialect {
+    /// Whether a table in FROM may be followed by the time as of which it is read. Some words are then no names of tables.
+    as_of: bool,
+}
+
+impl MillstreamDialect {
+    /// The dialect for these tokens.
+    pub fn of(tokens: &[TokenWithSpan]) -> &'static MillstreamDialect {
+        const AS_OF: MillstreamDialect = MillstreamDialect { as_of: true };
+        match tokens.iter().any(|token| keyword(token) == Some(Keyword::SYSTEM_TIME)) {
+            true => &AS_OF,
+            false => &PLAIN,
+        }
+    }
+}
+
+/// The dialect of most statements.
+pub const PLAIN: MillstreamDialect = MillstreamDialect { as_of: false };
 
 /// What the general dialect says yes to.
 macro_rules! as_general {
@@ -30,6 +47,10 @@ impl Dialect for MillstreamDialect {
     /// The parser asks some questions by the type.
     fn dialect(&self) -> TypeId {
         TypeId::of::<GenericDialect>()
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        self.as_of
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {
@@ -115,7 +136,7 @@ impl Dialect for MillstreamDialect {
 
 /// `a # b`.
 fn exclusive_or(parser: &mut Parser, left: &Expr) -> Result<Expr, ParserError> {
-    let right = parser.parse_subexpr(MillstreamDialect.prec_value(Precedence::PgOther))?;
+    let right = parser.parse_subexpr(PLAIN.prec_value(Precedence::PgOther))?;
     Ok(binary(left.clone(), BinaryOperator::PGBitwiseXor, right))
 }
 
@@ -151,12 +172,12 @@ fn with_values(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserEr
 
 /// What stands behind DISTINCT FROM, up to the next AND, OR or IS.
 fn other_side(parser: &mut Parser) -> Result<Box<Expr>, ParserError> {
-    parser.parse_subexpr(MillstreamDialect.prec_value(Precedence::Is)).map(Box::new)
+    parser.parse_subexpr(PLAIN.prec_value(Precedence::Is)).map(Box::new)
 }
 
 /// `a BETWEEN SYMMETRIC b AND c` is BETWEEN in one order or the other.
 fn between(parser: &mut Parser, expr: &Expr, negated: bool) -> Result<Expr, ParserError> {
-    let precedence = MillstreamDialect.prec_value(Precedence::Between);
+    let precedence = PLAIN.prec_value(Precedence::Between);
     let low = parser.parse_subexpr(precedence)?;
     parser.expect_keyword(Keyword::AND)?;
     let high = parser.parse_subexpr(precedence)?;

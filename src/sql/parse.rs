@@ -27,7 +27,7 @@ use self::change::{is_change, take_insert_alias};
 use self::emit::{Emit, take_emit};
 use self::match_recognize::read_matches;
 use self::time_windows::read_time_windows;
-use super::dialect::{MillstreamDialect, read_as_postgres};
+use super::dialect::{MillstreamDialect, PLAIN, read_as_postgres};
 use super::locate::suggest;
 use super::refuse::refuse_ignored;
 use super::slips::numbers_alone;
@@ -52,8 +52,7 @@ pub fn parse(text: &str) -> Result<Statement> {
             text.len()
         )));
     }
-    let dialect = MillstreamDialect;
-    let (parser, Taken { insert_alias, emit }) = df_parser(text, &dialect)?;
+    let (parser, Taken { insert_alias, emit }) = df_parser(text)?;
     let mut parser = StatementParser { text, parser, insert_alias, emit };
     let statement = parser.statement().map_err(|e| suggest(e, text))?;
     let sql = &mut parser.parser.parser;
@@ -88,8 +87,7 @@ pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
 /// # Errors
 /// When the text is not one expression.
 pub fn parse_expression(text: &str) -> Result<ast::Expr> {
-    let dialect = MillstreamDialect;
-    Ok(df_parser(text, &dialect)?.0.parser.parse_expr()?)
+    Ok(df_parser(text)?.0.parser.parse_expr()?)
 }
 
 /// What is taken from a statement that the dialect does not read.
@@ -101,11 +99,12 @@ struct Taken {
 }
 
 /// A parser of the text, and what it leaves out.
-fn df_parser<'a>(text: &str, dialect: &'a MillstreamDialect) -> Result<(DFParser<'a>, Taken)> {
-    let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(ParserError::from)?;
+fn df_parser(text: &str) -> Result<(DFParser<'static>, Taken)> {
+    let tokens = Tokenizer::new(&PLAIN, text).tokenize_with_location().map_err(ParserError::from)?;
     let mut tokens = numbers_alone(read_matches(read_asof_joins(read_time_windows(read_as_postgres(tokens))))?)?;
     let emit = take_emit(&mut tokens);
     let insert_alias = take_insert_alias(&mut tokens);
+    let dialect = MillstreamDialect::of(&tokens);
     let parser = DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(RECURSION_MAX).build()?;
     Ok((parser, Taken { insert_alias, emit }))
 }

@@ -91,6 +91,10 @@ impl Names for StatementNames<'_> {
         Ok(Some(providers::rows_of(&schema, batches, self.rows.batching)))
     }
 
+    fn event_time(&self, name: &str) -> Option<String> {
+        self.rows.event_time(name)
+    }
+
     fn lasting_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         self.rows.lasting_table(name)
     }

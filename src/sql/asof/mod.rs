@@ -6,6 +6,9 @@
 //! trades 10:07      quotes 10:01  10:05  10:09      the one of 10:05, the last that is not after the trade
 //! ```
 //!
+//! `orders o JOIN rates FOR SYSTEM_TIME AS OF o.ts AS r ON o.currency = r.currency` is one as well: the rate is the one that was
+//! in force at the order's time, by the event time of `rates`.
+//!
 //! The statement is planned with an inner or left join whose condition is marked, so that names mean what they mean in
 //! any join; then the join becomes a node of our own. Of right rows with one key and one time it is the greatest one, by
 //! its columns from the first to the last.
@@ -21,11 +24,13 @@ use datafusion::common::exec_err;
 use datafusion::logical_expr::{ScalarUDF, Volatility, create_udf};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Join,
-    JoinConstraint, JoinOperator, ObjectName, Select, Spanned, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    JoinConstraint, JoinOperator, ObjectName, Select, Spanned, TableFactor, TableVersion, TableWithJoins, VisitMut,
+    VisitorMut,
 };
 
 use super::match_recognize::place_of;
 use super::parse::asof::{LEFT, WITHIN_ON};
+use super::parse::normalize;
 use crate::error::{Error, Result};
 pub use node::{AsOfNode, AsOfPlanner};
 pub use plan::planned;
@@ -45,26 +50,38 @@ pub fn mark() -> Arc<ScalarUDF> {
 /// Makes joins with a mark of the ASOF JOINs of a statement.
 ///
 /// # Errors
-/// For a join whose times are not compared once.
-pub fn write_out_asof(statement: &mut impl VisitMut) -> Result<()> {
-    match statement.visit(&mut Joins) {
+/// For a join whose times are not compared once, and a version of a relation that has none.
+pub fn write_out_asof(statement: &mut impl VisitMut, event_time: EventTime) -> Result<()> {
+    match statement.visit(&mut Joins { event_time }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(*error),
     }
 }
 
-struct Joins;
+/// The column of a relation's event times, by the relation's name.
+type EventTime<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-impl VisitorMut for Joins {
+struct Joins<'a> {
+    event_time: EventTime<'a>,
+}
+
+impl VisitorMut for Joins<'_> {
     type Break = Box<Error>;
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Box<Error>> {
-        flow(select.from.iter_mut().try_for_each(each))
+        flow(select.from.iter_mut().try_for_each(|tables| self.each(tables)))
     }
 
     fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<Box<Error>> {
         match table {
-            TableFactor::NestedJoin { table_with_joins, .. } => flow(each(table_with_joins)),
+            TableFactor::NestedJoin { table_with_joins, .. } => flow(self.each(table_with_joins)),
+            // Those of joins have been written out.
+            TableFactor::Table { name, version: Some(version), .. } => {
+                let place = place_of(name.span().start);
+                flow(Err(Error::unsupported(format!("`{name}` {version}, in FROM alone"))
+                    .with_hint("a join takes it of its right side, as of a column of the left one")
+                    .with_place(place)))
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -74,8 +91,70 @@ fn flow(result: Result<()>) -> ControlFlow<Box<Error>> {
     result.map_or_else(|error| ControlFlow::Break(Box::new(error)), ControlFlow::Continue)
 }
 
-fn each(tables: &mut TableWithJoins) -> Result<()> {
-    tables.joins.iter_mut().try_for_each(write_out)
+impl Joins<'_> {
+    fn each(&self, tables: &mut TableWithJoins) -> Result<()> {
+        tables.joins.iter_mut().try_for_each(|join| {
+            write_out(join)?;
+            self.write_out_version(join)
+        })
+    }
+
+    /// A join with what a relation was at the times of the left rows.
+    fn write_out_version(&self, join: &mut Join) -> Result<()> {
+        let TableFactor::Table { name, alias, version: Some(TableVersion::ForSystemTimeAsOf(moment)), .. } =
+            &join.relation
+        else {
+            return Ok(());
+        };
+        let place = place_of(name.span().start);
+        let own = match (alias, name.0.last().and_then(|part| part.as_ident())) {
+            (Some(alias), _) => alias.name.clone(),
+            (None, Some(own)) => own.clone(),
+            _ => return Ok(()),
+        };
+        let (on, left) = match &join.join_operator {
+            JoinOperator::Join(JoinConstraint::On(on)) | JoinOperator::Inner(JoinConstraint::On(on)) => (on, false),
+            JoinOperator::Left(JoinConstraint::On(on)) | JoinOperator::LeftOuter(JoinConstraint::On(on)) => (on, true),
+            _ => {
+                return Err(Error::unsupported(
+                    "FOR SYSTEM_TIME AS OF in a join that is neither inner nor left, with ON",
+                )
+                .with_place(place));
+            }
+        };
+        if !matches!(moment, Expr::CompoundIdentifier(_) | Expr::Identifier(_)) {
+            return Err(Error::unsupported(format!("FOR SYSTEM_TIME AS OF {moment}"))
+                .with_hint("a join takes the time of its left rows: FOR SYSTEM_TIME AS OF o.ts")
+                .with_place(place_of(moment.span().start).or(place)));
+        }
+        let known = match name.0.as_slice() {
+            [one] => one.as_ident().map(normalize).and_then(|name| (self.event_time)(&name)),
+            _ => None,
+        };
+        let Some(time) = known else {
+            return Err(Error::input(format!(
+                "`{name}` has no event time, so it is not known when its rows were in force"
+            ))
+            .with_hint(
+                "a stream with WATERMARK FOR has; ASOF JOIN ... MATCH_CONDITION (l.ts >= r.ts) names the columns",
+            )
+            .with_place(place));
+        };
+        let time = Expr::CompoundIdentifier(vec![own, Ident::with_quote('"', time)]);
+        let in_force =
+            Expr::BinaryOp { left: Box::new(moment.clone()), op: BinaryOperator::GtEq, right: Box::new(time) };
+        let all = conjuncts(on).into_iter().fold(call(MARK, in_force), and);
+        let on = JoinConstraint::On(all);
+        join.join_operator = if left { JoinOperator::LeftOuter(on) } else { JoinOperator::Inner(on) };
+        if let TableFactor::Table { version, .. } = &mut join.relation {
+            *version = None;
+        }
+        Ok(())
+    }
+}
+
+fn and(all: Expr, more: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(all), op: BinaryOperator::And, right: Box::new(more) }
 }
 
 fn write_out(join: &mut Join) -> Result<()> {
@@ -109,7 +188,6 @@ fn write_out(join: &mut Join) -> Result<()> {
         let at = place_of(condition.span().start).or(place);
         return Err(error.with_hint("MATCH_CONDITION takes one `>=`, `>`, `<=` or `<`").with_place(at));
     }
-    let and = |all, more| Expr::BinaryOp { left: Box::new(all), op: BinaryOperator::And, right: Box::new(more) };
     let on = JoinConstraint::On(on.into_iter().fold(call(MARK, condition), and));
     join.join_operator = if left { JoinOperator::LeftOuter(on) } else { JoinOperator::Inner(on) };
     Ok(())

@@ -124,10 +124,10 @@ mod tests {
     use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
     use super::*;
-    use crate::sql::dialect::MillstreamDialect;
+    use crate::sql::dialect::PLAIN;
 
     fn read(text: &str) -> String {
-        let tokens = Tokenizer::new(&MillstreamDialect, text).tokenize_with_location().unwrap();
+        let tokens = Tokenizer::new(&PLAIN, text).tokenize_with_location().unwrap();
         let text: String = read_asof_joins(tokens).iter().map(|token| token.token.to_string()).collect();
         text.replace(['\u{1}', ' '], "")
     }
