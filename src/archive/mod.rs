@@ -12,6 +12,7 @@
 
 mod columns;
 mod manifest;
+mod moment;
 mod offline;
 mod read;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use arrow::datatypes::SchemaRef;
 
 pub use columns::{OFFSET_COLUMN, TIME_COLUMN, WEIGHT_COLUMN, check_schema};
 pub use manifest::{DatasetEntry, FileEntry, Kind, MANIFEST_VERSION, Manifest};
+pub use moment::Moment;
 pub use offline::register;
 pub use read::Scan;
 

@@ -74,7 +74,7 @@ impl Archive {
         })
     }
 
-    fn open_checked(&self, path: &Path, entry: &FileEntry) -> Result<DiskFile> {
+    pub(super) fn open_checked(&self, path: &Path, entry: &FileEntry) -> Result<DiskFile> {
         let file = DiskFile::open(path, true)?;
         let mut checked = self.checked.lock().expect("nothing panics while it holds the set of checked files");
         if !checked.contains(path) {
@@ -205,7 +205,7 @@ fn within(batch: &RecordBatch, from: Offset, to: Offset) -> RecordBatch {
 }
 
 /// What Parquet returns, or the reason why a file cannot be read; its reader panics on some damage.
-fn guard<T>(path: &Path, read: impl FnOnce() -> Result<T, String>) -> Result<T> {
+pub(super) fn guard<T>(path: &Path, read: impl FnOnce() -> Result<T, String>) -> Result<T> {
     let read = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("the Parquet reader panicked".into()));
     read.map_err(|reason| Error::corrupt(path, 0, format!("the file cannot be read: {reason}")))
 }

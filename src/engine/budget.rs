@@ -47,6 +47,11 @@ impl Budget {
         Arc::new(Budget { limit, kept: AtomicUsize::new(0), used: Default::default() })
     }
 
+    /// A budget of what is left to queries, for state that goes with the statement that makes it.
+    pub fn beside(&self) -> Arc<Budget> {
+        Budget::new(self.room(User::Query))
+    }
+
     /// Bytes that tables and views may keep.
     pub fn kept_max(&self) -> usize {
         self.limit - self.limit / QUERY_PART

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use super::catalog::Kind;
 use super::clock::now;
 use super::core::Core;
+use super::heartbeat::beat;
 use super::request::{Change, Commit, Committed, Reply};
 use super::subscribe::Update;
-use super::system;
+use super::system::{self, HEARTBEATS};
 use super::table::TableChange;
 use super::temporary::is_temporary;
 use crate::circuit::{Outputs, Tick};
@@ -198,7 +199,12 @@ impl Core {
     /// Commits that time has passed, and nothing else.
     pub(super) fn pass_time(&mut self, now: i64) {
         let time = now.max(self.tick.time);
-        if let Err(error) = self.flush_rows(vec![time], BTreeMap::new(), Vec::new()) {
+        let mut parts = BTreeMap::new();
+        // The archive has a commit by its rows alone.
+        if !self.store.is_in_memory() {
+            parts.insert(HEARTBEATS, PartBuilder { runs: vec![Run { commit: 0, rows: 1 }], deltas: vec![beat(time)] });
+        }
+        if let Err(error) = self.flush_rows(vec![time], parts, Vec::new()) {
             tracing::error!(%error, "a commit that takes rows out by the clock failed");
         }
     }

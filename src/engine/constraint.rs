@@ -184,5 +184,6 @@ pub fn empty_snapshot(catalog: Arc<Catalog>, time: i64) -> Arc<Snapshot> {
         rows: std::collections::HashMap::new(),
         history,
         closings: Default::default(),
+        versions: Default::default(),
     })
 }

@@ -167,6 +167,7 @@ impl Core {
             Request::Subscribe(view, capacity, reply) => reply.send(self.subscribe(view, capacity)),
             Request::Explain(view, reply) => reply.send(self.explain(view)),
             Request::ExplainNew(object, reply) => reply.send(self.explain_new(&object)),
+            Request::Past(reply) => reply.send(Ok(self.origin())),
             Request::Checkpoint(reply) => reply.send(self.store.checkpoint().map(|()| self.tick.offset)),
         }
     }
@@ -203,6 +204,7 @@ impl Core {
             rows,
             history: self.store.history(self.tick.offset),
             closings: self.closings(),
+            versions: Default::default(),
         }))
     }
 

@@ -278,8 +278,8 @@ impl Core {
         self.views.iter().filter_map(facts).collect()
     }
 
-    /// Makes the tables and views of a catalog from the whole log: how a database is opened.
-    pub(super) fn rebuild(&mut self) -> Result<()> {
+    /// Makes the tables and views of a catalog from the log: how a database is opened, and how its past is read.
+    pub(super) fn rebuild(&mut self, cancel: &Cancel) -> Result<()> {
         let span = tracing::debug_span!("replay", to = self.tick.offset);
         let _entered = span.enter();
         let catalog = self.catalog.clone();
@@ -309,7 +309,7 @@ impl Core {
             self.views.insert(object.id, view);
         }
         self.step(Outputs::new());
-        self.replay(&catalog, &history)?;
+        self.replay(&catalog, &history, cancel)?;
         self.trace_all();
         self.index_all()?;
         self.fit();
@@ -317,13 +317,16 @@ impl Core {
     }
 
     /// Feeds every input's history. In which order inputs come makes no difference to what views hold at the end.
-    fn replay(&mut self, catalog: &Catalog, history: &History) -> Result<()> {
+    fn replay(&mut self, catalog: &Catalog, history: &History, cancel: &Cancel) -> Result<()> {
         let ids: BTreeSet<u32> = self.circuit.inputs().into_iter().map(|(id, _)| id).collect();
         let (last, streams): (Vec<u32>, Vec<u32>) = ids.into_iter().partition(|id| *id == HEARTBEATS);
         for id in streams.into_iter().chain(last) {
             let schema = crate::sql::lower::nullable(&stream_schema(catalog, id));
             let mut last = 0;
             for delta in history.steps(id, &schema) {
+                if cancel.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
                 let delta = delta?;
                 if let Some(table) = self.tables.get_mut(&id) {
                     table.apply(&delta)?;

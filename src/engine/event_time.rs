@@ -243,8 +243,9 @@ impl Clocks {
         if object == HEARTBEATS {
             let streams = batch.column(1).as_primitive::<Int64Type>();
             let moments = batch.column(2).as_primitive::<TimestampMicrosecondType>();
-            for (stream, moment) in streams.values().iter().zip(moments.values()) {
-                self.now.raise(*stream as u32, *moment);
+            // Those without a stream tell that time has passed, and nothing else.
+            for (stream, moment) in streams.iter().zip(moments.values()).filter_map(|(s, m)| Some((s?, m))) {
+                self.now.raise(stream as u32, *moment);
             }
         } else if let Some(of) = self.late_of.get(&object) {
             *self.late_rows.entry(*of).or_default() += batch.num_rows() as u64;

@@ -14,6 +14,7 @@ use super::database::Database;
 use super::request::{Change, Commit};
 use super::session::Outcome;
 use super::system::{HEARTBEATS, heartbeats_schema};
+use crate::delta::Delta;
 use crate::error::{Error, Result};
 use crate::sql::bind::Binder;
 use crate::sql::expr::simplify;
@@ -40,11 +41,20 @@ pub(super) fn advance(database: &Database, stream: &str, to: ast::Expr) -> Resul
 /// # Errors
 /// Never, short of a bug.
 pub fn heartbeat(stream: &Object, watermark: i64) -> Result<Commit> {
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from(vec![stream.name.as_str()])),
-        Arc::new(Int64Array::from(vec![i64::from(stream.id)])),
-        Arc::new(TimestampMicrosecondArray::from(vec![watermark])),
-    ];
-    let batch = RecordBatch::try_new(heartbeats_schema(), columns)?;
+    let batch = row(Some(stream), watermark);
     Ok(Commit { changes: vec![Change::Events { object: HEARTBEATS, batch }], ..Commit::default() })
+}
+
+/// The heartbeat of the clock: no stream's watermark, but the time to which it has come.
+pub fn beat(time: i64) -> Delta {
+    Delta::insert(row(None, time))
+}
+
+fn row(stream: Option<&Object>, moment: i64) -> RecordBatch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec![stream.map(|stream| stream.name.as_str())])),
+        Arc::new(Int64Array::from(vec![stream.map(|stream| i64::from(stream.id))])),
+        Arc::new(TimestampMicrosecondArray::from(vec![moment])),
+    ];
+    RecordBatch::try_new(heartbeats_schema(), columns).expect("the columns are those of the schema")
 }

@@ -1,6 +1,7 @@
 //! The events of streams up to an offset: archived files first, then the segments of the log.
 
 mod commits;
+mod moment;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::delta::added::Added;
 use crate::error::Result;
 use crate::log::{Record, Segment};
 use crate::operators::project::batch as with_schema;
+
+pub use commits::{CommitChanges, Commits};
 
 /// Rows of the first step that a view is filled with.
 const STEP_ROWS_MIN: usize = 1 << 16;

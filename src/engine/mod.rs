@@ -38,6 +38,7 @@ mod memory;
 mod names;
 pub mod offline;
 mod open;
+pub mod past;
 pub mod prepared;
 mod providers;
 pub mod query;

@@ -178,7 +178,7 @@ impl Names for RowNames<'_> {
             }
             _ => match late_name_of(schema, name) {
                 Some(late) => self.table(&late),
-                None => Ok(None),
+                None => self.snapshot.versions.table(self, schema, name),
             },
         }
     }

@@ -21,6 +21,7 @@ use super::core::{Core, QUEUE_REQUESTS, ask};
 use super::event_time::Clocks;
 use super::ingest::Sources;
 use super::memory::Memory;
+use super::query::Cancel;
 use super::request::Request;
 use super::store::Store;
 use super::threads::{THREAD_STACK_BYTES, Threads};
@@ -246,7 +247,7 @@ fn start(
     let run = move || {
         // Parts of a batch plan may be spawned; they go to the query threads.
         let _entered = threads.enter();
-        let rebuilt = core.rebuild().and_then(|()| core.store.start_archiver());
+        let rebuilt = core.rebuild(&Cancel::default()).and_then(|()| core.store.start_archiver());
         let ready = rebuilt.is_ok();
         let ids = core.catalog.objects().filter(|o| o.has_source()).map(|o| o.id);
         let marks = ids.filter_map(|id| Some((id, core.store.mark(id)?.to_string()))).collect();

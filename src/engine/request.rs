@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 
 use super::catalog::{Catalog, Ddl, Object};
 use super::find::{Found, Wanted};
+use super::past::Origin;
 use super::query::Cancel;
 use super::snapshot::Snapshot;
 use super::subscribe::Feed;
@@ -145,6 +146,8 @@ pub enum Request {
     Explain(u32, Reply<Vec<ExplainLine>>),
     /// The circuit that a view would have.
     ExplainNew(Box<Object>, Reply<Vec<ExplainLine>>),
+    /// What reading the past begins with.
+    Past(Reply<Origin>),
     /// Seal and archive.
     Checkpoint(Reply<u64>),
     /// Seal, archive, end.

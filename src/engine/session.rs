@@ -20,6 +20,7 @@ use super::core::{PLANNING, ask};
 use super::database::{Database, Relation};
 use super::hidden::refuse_hidden;
 use super::names::{self, RowNames};
+use super::past::{Versions, resolve};
 use super::prepared::{Body, Template};
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
@@ -35,6 +36,7 @@ use crate::sql::depth::{with_room, with_stack};
 use crate::sql::locate::locate;
 use crate::sql::parameters::Parameters;
 use crate::sql::parse::{parse, parse_query};
+use crate::sql::past::take_asked;
 use crate::sql::statement::{Explain, Savepoint, Statement};
 
 pub use self::outcome::Outcome;
@@ -274,29 +276,36 @@ impl Session {
 
     fn scan(&mut self, query: &ast::Query) -> Result<Rows> {
         let reads = self.reads(query)?;
-        let (_, shown) = reads.plan(query, Batching::Whole)?;
-        self.runner().settle(|batching| Ok(reads.plan(query, batching)?.0))?.renamed(&shown)
+        let (_, shown) = reads.plan(Batching::Whole)?;
+        self.runner().settle(|batching| Ok(reads.plan(batching)?.0))?.renamed(&shown)
     }
 
     /// The rows of a query that are kept: what SQL leaves open is decided by value, as in a view.
     fn rows_to_keep(&mut self, query: &ast::Query) -> Result<Rows> {
         let reads = self.reads(query)?;
-        let (_, shown) = reads.plan(query, Batching::Whole)?;
-        self.runner().settle(|batching| Ok(canonical(reads.plan(query, batching)?.0)?))?.renamed(&shown)
+        let (_, shown) = reads.plan(Batching::Whole)?;
+        self.runner().settle(|batching| Ok(canonical(reads.plan(batching)?.0)?))?.renamed(&shown)
     }
 
     /// What a query reads, at one moment.
     fn reads(&mut self, query: &ast::Query) -> Result<Reads> {
         let catalog = self.catalog();
+        let mut query = query.clone();
+        let versions = self.versions(&mut query)?;
         let statement = ast::Statement::Query(Box::new(query.clone()));
         let reads = names::sources(&catalog, &names::reads(&catalog, statement)?, false);
-        let snapshot = self.snapshot(reads)?;
+        let snapshot = self.snapshot(reads)?.with_versions(versions);
         let session = self.database.inner().session.load_full();
         let session = match &self.parameters {
             None => session,
             Some(parameters) => Arc::new(parameters.clone().session(&session)),
         };
-        Ok(Reads { session, snapshot })
+        Ok(Reads { query, session, snapshot })
+    }
+
+    /// What a statement asks of the past, which it then calls by other names.
+    fn versions(&self, statement: &mut impl ast::VisitMut) -> Result<Arc<Versions>> {
+        resolve(&self.database, take_asked(statement)?, &self.runner(), &self.cancel)
     }
 
     fn catalog(&self) -> Arc<Catalog> {
@@ -336,7 +345,7 @@ impl Session {
         };
         let target = crate::sink::Target::new(copy)?;
         let reads = self.reads(&query)?;
-        let plan = |batching| match reads.plan(&query, batching) {
+        let plan = |batching| match reads.plan(batching) {
             Ok((plan, _)) => Ok(plan),
             // Its place is one in the query that was made up.
             Err(error) if matches!(copy.source, CopyToSource::Relation(_)) => Err(error.without_place()),
@@ -356,15 +365,16 @@ impl Drop for Session {
 
 /// What a query reads.
 struct Reads {
+    query: ast::Query,
     session: Arc<SessionState>,
     snapshot: Arc<Snapshot>,
 }
 
 impl Reads {
-    /// The plan of a query, and what columns are called that have another name in it.
-    fn plan(&self, query: &ast::Query, batching: Batching) -> Result<(LogicalPlan, HashMap<String, String>)> {
+    /// The plan of the query, and what columns are called that have another name in it.
+    fn plan(&self, batching: Batching) -> Result<(LogicalPlan, HashMap<String, String>)> {
         let names = RowNames { batching, ..RowNames::new(&self.session, &self.snapshot) };
-        let (plan, shown) = Binder::new(&self.session, &names).shown(query)?;
+        let (plan, shown) = Binder::new(&self.session, &names).shown(&self.query)?;
         let plan = comparable(plan)?;
         let plan = if batching == Batching::RowByRow { sorted_by_columns(plan)? } else { plan };
         Ok((plan, shown))

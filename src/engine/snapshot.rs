@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::catalog::{Catalog, Object};
 use super::closing::Closings;
 use super::history::History;
+use super::past::Versions;
 use crate::error::{Error, Result};
 use crate::operators::project::batch as with_schema;
 
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub history: History,
     /// The views whose rows depend on watermarks.
     pub closings: Closings,
+    /// What the statement that reads asks of the past.
+    pub versions: Arc<Versions>,
 }
 
 /// The rows of a table or view.
@@ -38,6 +41,13 @@ pub struct Rows {
     pub chunks: Vec<Arc<RecordBatch>>,
     /// Why the view cannot be read: an expression of it fails on a row that is present, or it is out of service.
     pub failure: Option<Error>,
+}
+
+impl Snapshot {
+    /// The same, with what a statement asks of the past.
+    pub fn with_versions(self: Arc<Self>, versions: Arc<Versions>) -> Arc<Self> {
+        if versions.is_empty() { self } else { Arc::new(Snapshot { versions, ..self.as_ref().clone() }) }
+    }
 }
 
 impl Rows {

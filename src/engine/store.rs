@@ -223,6 +223,20 @@ impl Store {
         }
     }
 
+    /// The same log and archive, for reading what they hold now.
+    pub fn past(&self) -> Store {
+        Store {
+            log: None,
+            archiver: None,
+            archive: self.archive.clone(),
+            segments: self.segments.clone(),
+            marks: BTreeMap::new(),
+            datasets: self.datasets.clone(),
+            read_only: true,
+            memory_bytes: 0,
+        }
+    }
+
     /// Notes the streams and tables that DDL makes, before any row of them is logged.
     pub fn learn(&mut self, entries: &[Ddl]) {
         for entry in entries {

@@ -142,6 +142,11 @@ impl Feed {
         true
     }
 
+    /// What waits in the queue.
+    pub fn take(&self) -> Vec<Update> {
+        std::iter::from_fn(|| self.lock().pop()).collect()
+    }
+
     /// Tells the subscriber that nothing more will come.
     pub fn end(&self) {
         let mut state = self.lock();

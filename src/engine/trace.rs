@@ -14,6 +14,7 @@ use super::catalog::{Catalog, Kind, Object};
 use super::core::{Core, View};
 use super::define::{Lowered, stream_schema};
 use super::event_time::Clocks;
+use super::history::CommitChanges;
 use super::memory::Filling;
 use super::query::Cancel;
 use super::skipped::Skipped;
@@ -55,14 +56,14 @@ impl Core {
         // Watermarks also move by rows that the views do not read.
         ids.extend(clocks.streams().map(|(id, _)| id).chain([HEARTBEATS]));
         let inputs = ids.into_iter().map(|id| (id, nullable(&stream_schema(catalog, id))));
-        let commits = self.store.history(self.tick.offset).commits(inputs);
+        let commits = self.store.history(self.tick.offset).commits(0, inputs);
         let mut failures: BTreeMap<u32, Skipped> = traced.iter().map(|(id, _)| (*id, Skipped::default())).collect();
-        let first = std::iter::once(Ok((0, Vec::new())));
+        let first = std::iter::once(Ok(CommitChanges::default()));
         for commit in first.chain(commits) {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let (offset, changes) = commit?;
+            let CommitChanges { offset, changes, .. } = commit?;
             let mut inputs = Outputs::new();
             for (object, delta) in &changes {
                 clocks.observe(*object, &delta.batch)?;

@@ -54,6 +54,7 @@ pub mod own_node;
 pub mod parameters;
 pub mod parse;
 pub mod pass_through;
+pub mod past;
 mod plain_orders;
 pub mod postgres;
 mod recursive;

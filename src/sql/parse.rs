@@ -5,6 +5,7 @@
 //! `CREATE VIEW` that Millstream gives a meaning of its own.
 
 mod alter;
+pub mod as_of;
 pub mod asof;
 mod change;
 mod create;
@@ -22,6 +23,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+use self::as_of::read_as_of;
 use self::asof::read_asof_joins;
 use self::change::{is_change, take_insert_alias};
 use self::emit::{Emit, take_emit};
@@ -101,7 +103,8 @@ struct Taken {
 /// A parser of the text, and what it leaves out.
 fn df_parser(text: &str) -> Result<(DFParser<'static>, Taken)> {
     let tokens = Tokenizer::new(&PLAIN, text).tokenize_with_location().map_err(ParserError::from)?;
-    let mut tokens = numbers_alone(read_matches(read_asof_joins(read_time_windows(read_as_postgres(tokens))))?)?;
+    let mut tokens =
+        numbers_alone(read_matches(read_asof_joins(read_time_windows(read_as_of(read_as_postgres(tokens)))))?)?;
     let emit = take_emit(&mut tokens);
     let insert_alias = take_insert_alias(&mut tokens);
     let dialect = MillstreamDialect::of(&tokens);

@@ -52,7 +52,7 @@ pub fn may_be_lookup(database: &Database, catalog: &Catalog, query: &ast::Query)
 /// The only relation of a query, and its SELECT, where there are no groups and nothing is made distinct.
 fn plain_select<'q>(catalog: &Catalog, query: &'q ast::Query) -> Option<(Arc<Object>, &'q ast::Select)> {
     let ast::SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let [ast::TableWithJoins { relation: ast::TableFactor::Table { name, args: None, .. }, joins }] =
+    let [ast::TableWithJoins { relation: ast::TableFactor::Table { name, args: None, version: None, .. }, joins }] =
         select.from.as_slice()
     else {
         return None;

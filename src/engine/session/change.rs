@@ -13,15 +13,16 @@ use crate::engine::temporary::seen_by;
 use crate::error::{Error, Result};
 
 impl Session {
-    pub(super) fn change(&mut self, statement: ast::Statement) -> Result<Outcome> {
+    pub(super) fn change(&mut self, mut statement: ast::Statement) -> Result<Outcome> {
         self.database.writable()?;
         let catalog = self.catalog();
+        let versions = self.versions(&mut statement)?;
         let mut dml = Dml::new(&catalog, statement)?;
         let verb = dml.verb;
         let runner = self.runner();
         if let Some(transaction) = &mut self.transaction {
             let wants = if dml.depends_on_target() { Wants::Everything } else { Wants::Nothing };
-            let snapshot = transaction.snapshot(&self.database, &dml.reads(&catalog, &wants))?;
+            let snapshot = transaction.snapshot(&self.database, &dml.reads(&catalog, &wants))?.with_versions(versions);
             let done = dml.evaluate(&runner, &snapshot, None)?;
             transaction.add(done.changes)?;
             return Ok(changed(verb, done.rows, done.returned));
@@ -32,7 +33,7 @@ impl Session {
         if let Wants::Nothing = wants {
             let snapshot =
                 if reads.is_empty() { empty_snapshot(catalog, now()) } else { self.database.snapshot_of(reads)? };
-            let done = dml.evaluate(&runner, &snapshot, None)?;
+            let done = dml.evaluate(&runner, &snapshot.with_versions(versions), None)?;
             self.database.commit(Commit { changes: done.changes, ..Commit::default() }).wait()?;
             return Ok(changed(verb, done.rows, done.returned));
         }
@@ -44,7 +45,8 @@ impl Session {
         let (sender, receiver) = crossbeam_channel::bounded(1);
         let viewer = self.database.viewer().cloned();
         let evaluate: Evaluate = Box::new(move |snapshot, found| {
-            let done = dml.evaluate(&runner, &seen_by(viewer.as_ref(), snapshot), found)?;
+            let snapshot = seen_by(viewer.as_ref(), snapshot).with_versions(versions);
+            let done = dml.evaluate(&runner, &snapshot, found)?;
             // The asker waits for the commit and has not gone.
             let _ = sender.send((done.rows, done.returned));
             Ok(Commit { changes: done.changes, ..Commit::default() })

@@ -27,7 +27,7 @@ impl Session {
     }
 
     fn explain_scan(&mut self, query: &ast::Query, analyze: bool, verbose: bool) -> Result<Rows> {
-        let (plan, _) = self.reads(query)?.plan(query, Batching::Whole)?;
+        let (plan, _) = self.reads(query)?.plan(Batching::Whole)?;
         let option = ExplainOption { verbose, analyze, ..ExplainOption::default() };
         let plan = LogicalPlanBuilder::from(plan).explain_option_format(option)?.build()?;
         show::lines(&self.runner().collect(plan)?)

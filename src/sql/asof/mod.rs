@@ -78,8 +78,12 @@ impl VisitorMut for Joins<'_> {
             // Those of joins have been written out.
             TableFactor::Table { name, version: Some(version), .. } => {
                 let place = place_of(name.span().start);
-                flow(Err(Error::unsupported(format!("`{name}` {version}, in FROM alone"))
-                    .with_hint("a join takes it of its right side, as of a column of the left one")
+                let version = version.to_string().replace('\u{1}', "");
+                flow(Err(Error::unsupported(format!("`{name}` {version} here"))
+                    .with_hint(
+                        "queries and changes of rows take a constant, in views a join takes it of its right side, as of a \
+                         column of the left one",
+                    )
                     .with_place(place)))
             }
             _ => ControlFlow::Continue(()),
