@@ -31,6 +31,10 @@ fn main() -> Result<()> {
                 let weights = delta.weights.to_vec(delta.len());
                 println!("commit {offset}: weights {weights:?}\n{}", pretty_format_batches(&[delta.batch])?);
             }
+            // For those who ask for changes by key: `db.patched(subscription)`.
+            Update::Patches { offset, batch } => {
+                println!("commit {offset}, by key\n{}", pretty_format_batches(&[batch])?);
+            }
             // Who is too slow is told so, and asks for a snapshot; nobody waits for it.
             Update::Missed { from, to } => println!("commits {from} to {to} were missed"),
             // Commits with a row on which an expression of the view fails, until the row is gone.

@@ -144,6 +144,7 @@ pub fn read_change(view: &str, change: Update) -> millstream::Result<(Option<Row
             let weights = delta.weights.to_vec(delta.len());
             return Ok((Some(weighted(offset, &delta.batch, weights)?), None));
         }
+        Update::Patches { offset, batch } => return Ok((Some(with_ours(offset, &batch, None)?), None)),
         Update::Missed { from, to } => {
             format!("warning: view `{view}`: the changes of offsets {from} to {to} were missed")
         }
@@ -156,13 +157,18 @@ pub fn read_change(view: &str, change: Update) -> millstream::Result<(Option<Row
 }
 
 fn weighted(offset: u64, batch: &RecordBatch, weights: Vec<i64>) -> millstream::Result<Rows> {
+    with_ours(offset, batch, Some(Arc::new(Int64Array::from(weights))))
+}
+
+/// Rows behind their offset, and their weights where they have some.
+fn with_ours(offset: u64, batch: &RecordBatch, weights: Option<ArrayRef>) -> millstream::Result<Rows> {
     let old = batch.schema();
-    let ours = [Field::new("_offset", DataType::UInt64, false), Field::new("_weight", DataType::Int64, false)];
-    let fields = ours.into_iter().map(Arc::new).chain(old.fields().iter().cloned());
+    let weight = weights.is_some().then(|| Field::new("_weight", DataType::Int64, false));
+    let ours = [Field::new("_offset", DataType::UInt64, false)].into_iter().chain(weight);
+    let fields = ours.map(Arc::new).chain(old.fields().iter().cloned());
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let offsets: ArrayRef = Arc::new(UInt64Array::from_value(offset, batch.num_rows()));
-    let weights: ArrayRef = Arc::new(Int64Array::from(weights));
-    let columns = [offsets, weights].into_iter().chain(batch.columns().iter().cloned()).collect();
+    let columns = [offsets].into_iter().chain(weights).chain(batch.columns().iter().cloned()).collect();
     Ok(Rows { schema: schema.clone(), batches: vec![RecordBatch::try_new(schema, columns)?] })
 }
 

@@ -18,6 +18,7 @@ pub mod columns;
 mod consolidate;
 pub mod hash;
 pub mod index;
+pub mod patch;
 pub mod rows;
 pub mod size;
 pub mod text;

@@ -17,7 +17,6 @@ use super::prepared::Prepared;
 use super::query::{Cancel, Rows};
 use super::request::{Change, Commit, Committed, Pending, Request};
 use super::session::{Outcome, Session};
-use super::subscribe::{QUEUE_CHANGES, Subscription};
 use super::table::TableChange;
 use super::temporary::Viewer;
 use crate::error::{Error, Result};
@@ -207,22 +206,6 @@ impl Database {
         rows.check(&format!("view `{name}`"))?;
         let batches = rows.chunks.iter().map(|c| c.as_ref().clone()).collect();
         Ok((snapshot.offset, Rows { schema: rows.schema.clone(), batches }))
-    }
-
-    /// The rows of a materialized view and every change of them from now on.
-    ///
-    /// # Errors
-    /// As [`Database::snapshot`].
-    pub fn subscribe(&self, view: &str) -> Result<Subscription> {
-        let object = self.catalog().expect(view)?.clone();
-        if object.kind != Kind::MaterializedView {
-            return Err(Error::input(format!(
-                "`{view}` is a {}; only a materialized view can be subscribed to",
-                object.kind.name()
-            )));
-        }
-        let feed = ask(&self.inner.engine, |reply| Request::Subscribe(object.id, QUEUE_CHANGES, reply)).wait()?;
-        Ok(Subscription::new(object.name.clone(), object.schema.clone(), feed))
     }
 
     /// Whether a view holds what its query gives when run over the whole log.

@@ -5,6 +5,7 @@ mod explain;
 mod outcome;
 mod prepared;
 mod savepoint;
+mod sources;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::database::{Database, Relation};
 use super::hidden::refuse_hidden;
 use super::names::{self, RowNames};
 use super::past::{Versions, resolve};
-use super::prepared::{Body, Template};
+use super::prepared::Template;
 use super::providers::Batching;
 use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
@@ -37,9 +38,10 @@ use crate::sql::locate::locate;
 use crate::sql::parameters::Parameters;
 use crate::sql::parse::{parse, parse_query};
 use crate::sql::past::take_asked;
-use crate::sql::statement::{Explain, Savepoint, Statement};
+use crate::sql::statement::{Savepoint, Statement, Subscribe};
 
 pub use self::outcome::Outcome;
+use self::sources::reads_rows;
 
 /// Runs statements. A session has at most one transaction open. Its temporary tables and views are seen by no other, and
 /// are dropped with it.
@@ -135,25 +137,6 @@ impl Session {
         }
     }
 
-    /// Waits until all sources are at their end. One that failed stops a query of what it fed, and no other statement.
-    fn wait_for_sources(&self, statement: &Statement) -> Result<()> {
-        let of_query = |query: &ast::Query| -> Result<Vec<u32>> {
-            let catalog = self.catalog();
-            let query = ast::Statement::Query(Box::new(query.clone()));
-            Ok(names::sources(&catalog, &names::reads(&catalog, query)?, true))
-        };
-        let reads = match statement {
-            Statement::Query(query) => of_query(query)?,
-            Statement::CreateTableAs(create) => of_query(&create.query)?,
-            Statement::Execute(execute) => match self.template(&execute.name)?.body() {
-                Body::Query(query) => of_query(query)?,
-                Body::Change(_) => Vec::new(),
-            },
-            _ => Vec::new(),
-        };
-        self.database.inner().sources.wait(Some(&reads), &self.cancel)
-    }
-
     fn run(&mut self, sql: &str) -> Result<Outcome> {
         let span = tracing::debug_span!("execute", sql);
         let _entered = span.enter();
@@ -225,7 +208,14 @@ impl Session {
                 heartbeat::advance(&database, &stream, *to)
             }
             Statement::Explain(explain) => self.explain(explain),
-            Statement::Subscribe(view) => database.subscribe(&view).map(Outcome::Subscribed),
+            Statement::Subscribe(Subscribe { view, from, patches }) => {
+                let subscription = match from {
+                    Some(offset) => database.resume(&view, offset, &self.cancel)?,
+                    None => database.subscribe(&view)?,
+                };
+                let subscription = if patches { database.patched(subscription)? } else { subscription };
+                Ok(Outcome::Subscribed(subscription))
+            }
             Statement::Verify(view) => {
                 let (rows, ok) = with_room(|| verify::verify(&database, view.as_deref(), &self.cancel))?;
                 Ok(Outcome::Verified { rows, ok })
@@ -385,20 +375,4 @@ impl Reads {
 pub(super) fn runner(database: &Database, cancel: &Cancel, time: i64) -> Runner {
     let session: SessionState = at_time(&database.inner().session.load(), time);
     Runner::new(Arc::new(session), database.inner().threads.handle().clone(), cancel.clone())
-}
-
-/// Whether a statement shows rows that a source may still add to.
-fn reads_rows(statement: &Statement) -> bool {
-    match statement {
-        Statement::Query(_)
-        | Statement::Change(_)
-        | Statement::CreateTableAs(_)
-        | Statement::Execute(_)
-        | Statement::Copy(_)
-        | Statement::Subscribe(_)
-        | Statement::Verify(_)
-        | Statement::Checkpoint => true,
-        Statement::Explain(explain) => !matches!(explain, Explain::NewView(_)),
-        _ => false,
-    }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::catalog::{Catalog, Ddl, Kind, Object};
+use super::catalog::{Catalog, Ddl};
+use super::datasets::Datasets;
 use super::history::History;
 use super::system;
-use crate::archive::{self, Archive, Dataset};
-use crate::delta::added::Added;
+use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogOptions, Record, Segment, Statement};
 
@@ -48,10 +48,6 @@ struct Archiver {
     /// First offsets of the segments that it was given and has not answered for.
     sent: BTreeSet<u64>,
 }
-
-/// Every stream and table there ever was: a segment may hold rows of one that was dropped since.
-#[derive(Default)]
-struct Datasets(Mutex<BTreeMap<u32, Dataset>>);
 
 /// What opening a store found.
 pub struct Opened {
@@ -366,40 +362,6 @@ impl Opened {
         }
         self.offset += 1;
         self.store.append(Record::Statement(Statement { offset: self.offset, time: self.time, text }))
-    }
-}
-
-impl Datasets {
-    fn learn(&self, object: &Object) {
-        let kind = match object.kind {
-            Kind::Stream => archive::Kind::Stream,
-            Kind::Table => archive::Kind::Table,
-            Kind::View | Kind::MaterializedView => return,
-        };
-        let schema = crate::sql::lower::nullable(&object.schema);
-        let (name, added) = (object.name.clone(), object.added.clone());
-        let dataset = Dataset { id: object.id, name, kind, schema, added, dropped: false };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id, dataset);
-    }
-
-    fn forget(&self, ids: &[u32]) {
-        let mut datasets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in ids {
-            if let Some(dataset) = datasets.get_mut(id) {
-                dataset.dropped = true;
-            }
-        }
-    }
-
-    /// What rows from before a column was added have there, by object.
-    fn added(&self) -> Arc<BTreeMap<u32, Added>> {
-        let datasets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let altered = datasets.values().filter(|dataset| !dataset.added.is_empty());
-        Arc::new(altered.map(|dataset| (dataset.id, dataset.added.clone())).collect())
-    }
-
-    fn all(&self) -> Vec<Dataset> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 

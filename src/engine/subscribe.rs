@@ -5,17 +5,15 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use super::clock;
+pub use super::feed::{Feed, QUEUE_CHANGES};
 use crate::delta::Delta;
-
-/// Changes a subscriber may have waiting.
-pub const QUEUE_CHANGES: usize = 1024;
 
 /// What a subscriber hears.
 #[derive(Debug, Clone)]
@@ -33,6 +31,13 @@ pub enum Update {
         offset: u64,
         /// The rows with their weights.
         delta: Delta,
+    },
+    /// The net change since the update before, by key, for a subscription that asks for it.
+    Patches {
+        /// The last offset that the change holds.
+        offset: u64,
+        /// The columns of the key, then `old` and `new` as in [`Delta::patches`].
+        batch: RecordBatch,
     },
     /// From now on reading the view is an error. Changes go on coming and leave out what fails; a view that is out of
     /// service has none until it is created anew, which begins with its rows.
@@ -89,91 +94,21 @@ pub enum Update {
 pub struct Subscription {
     view: String,
     schema: SchemaRef,
-    feed: Feed,
-}
-
-/// The queue between the engine and a subscriber.
-#[derive(Debug, Clone)]
-pub struct Feed(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    arrived: Condvar,
-    capacity: usize,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    updates: VecDeque<Update>,
-    missed: Option<(u64, u64)>,
-    /// Nobody will send any more.
-    ended: bool,
-    /// Nobody listens any more.
-    dropped: bool,
-    waker: Option<Waker>,
-}
-
-impl Feed {
-    /// A queue of `capacity` updates.
-    pub fn new(capacity: usize) -> Self {
-        let state = Mutex::new(State::default());
-        Feed(Arc::new(Shared { state, arrived: Condvar::new(), capacity: capacity.max(1) }))
-    }
-
-    /// Puts an update into the queue, or notes it as missed. Never blocks. Returns whether somebody still listens.
-    pub fn push(&self, update: Update) -> bool {
-        let mut state = self.lock();
-        if state.dropped {
-            return false;
-        }
-        let full = state.updates.len() >= self.0.capacity || state.missed.is_some();
-        match (&update, full) {
-            (Update::Delta { offset, .. } | Update::Failing { offset, .. } | Update::Healed { offset }, true) => {
-                let from = state.missed.map_or(*offset, |(from, _)| from);
-                state.missed = Some((from, *offset));
-            }
-            _ => state.updates.push_back(update),
-        }
-        self.0.arrived.notify_all();
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-        true
-    }
-
-    /// What waits in the queue.
-    pub fn take(&self) -> Vec<Update> {
-        std::iter::from_fn(|| self.lock().pop()).collect()
-    }
-
-    /// Tells the subscriber that nothing more will come.
-    pub fn end(&self) {
-        let mut state = self.lock();
-        state.ended = true;
-        self.0.arrived.notify_all();
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn pop(&mut self) -> Option<Update> {
-        match self.updates.pop_front() {
-            Some(update) => Some(update),
-            None => self.missed.take().map(|(from, to)| Update::Missed { from, to }),
-        }
-    }
+    /// What is read after each other, each up to its end.
+    feeds: VecDeque<Feed>,
+    /// The columns of the key by which changes are told.
+    patched: Option<Vec<usize>>,
 }
 
 impl Subscription {
-    pub(super) fn new(view: String, schema: SchemaRef, feed: Feed) -> Self {
-        Subscription { view, schema, feed }
+    pub(super) fn new(view: String, schema: SchemaRef, feeds: impl IntoIterator<Item = Feed>) -> Self {
+        Subscription { view, schema, feeds: feeds.into_iter().collect(), patched: None }
+    }
+
+    /// The same, with changes as patches by this key.
+    pub(super) fn patched(mut self, key: Vec<usize>) -> Self {
+        self.patched = Some(key);
+        self
     }
 
     /// The name of the view.
@@ -189,20 +124,46 @@ impl Subscription {
     /// Whether nothing more will come: the view was dropped or replaced by one with other columns, or the database is
     /// closed.
     pub fn has_ended(&self) -> bool {
-        let state = self.feed.lock();
-        state.ended && state.updates.is_empty() && state.missed.is_none()
+        self.feeds.iter().all(Feed::is_over)
     }
 
     /// The next update, if one is there.
     pub fn try_next(&mut self) -> Option<Update> {
-        self.feed.lock().pop()
+        let update = self.feed().try_pop()?;
+        Some(self.told(update))
     }
 
     /// The next update, waiting for it until `timeout` has passed.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Update> {
-        let waits = |state: &mut State| state.updates.is_empty() && state.missed.is_none() && !state.ended;
-        let arrived = self.feed.0.arrived.wait_timeout_while(self.feed.lock(), timeout, waits);
-        arrived.unwrap_or_else(PoisonError::into_inner).0.pop()
+        let until = clock::start() + timeout;
+        loop {
+            let feed = self.feed().clone();
+            match feed.pop(Some(until)) {
+                Some(update) => return Some(self.told(update)),
+                // There may be another one behind it.
+                None if feed.is_over() && self.feeds.len() > 1 => {}
+                None => return None,
+            }
+        }
+    }
+
+    /// The feed that is read now.
+    fn feed(&mut self) -> &Feed {
+        while self.feeds.len() > 1 && self.feeds[0].is_over() {
+            self.feeds.pop_front();
+        }
+        &self.feeds[0]
+    }
+
+    /// An update as it was asked for.
+    fn told(&self, update: Update) -> Update {
+        match (update, &self.patched) {
+            (Update::Delta { offset, delta }, Some(key)) => match delta.patches(key) {
+                Ok(batch) => Update::Patches { offset, batch },
+                Err(error) => Update::Failing { offset, reason: error.to_string() },
+            },
+            (update, _) => update,
+        }
     }
 }
 
@@ -211,15 +172,13 @@ impl Iterator for Subscription {
     type Item = Update;
 
     fn next(&mut self) -> Option<Update> {
-        let mut state = self.feed.lock();
         loop {
-            if let Some(update) = state.pop() {
-                return Some(update);
+            let feed = self.feed().clone();
+            match feed.pop(None) {
+                Some(update) => return Some(self.told(update)),
+                None if self.feeds.len() > 1 => {}
+                None => return None,
             }
-            if state.ended {
-                return None;
-            }
-            state = self.feed.0.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -227,14 +186,13 @@ impl Iterator for Subscription {
 impl futures::Stream for Subscription {
     type Item = Update;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Update>> {
-        let mut state = self.feed.lock();
-        match state.pop() {
-            Some(update) => Poll::Ready(Some(update)),
-            None if state.ended => Poll::Ready(None),
-            None => {
-                state.waker = Some(context.waker().clone());
-                Poll::Pending
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Update>> {
+        loop {
+            let feed = self.feed().clone();
+            match feed.poll(context) {
+                Poll::Ready(Some(update)) => return Poll::Ready(Some(self.told(update))),
+                Poll::Ready(None) if self.feeds.len() > 1 => {}
+                other => return other,
             }
         }
     }
@@ -242,39 +200,6 @@ impl futures::Stream for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut state = self.feed.lock();
-        state.dropped = true;
-        state.updates.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow::datatypes::Schema;
-
-    use super::*;
-
-    fn update(offset: u64) -> Update {
-        Update::Delta { offset, delta: Delta::empty(Arc::new(Schema::empty())) }
-    }
-
-    #[test]
-    fn a_slow_subscriber_is_told_what_it_missed() {
-        let feed = Feed::new(2);
-        let mut subscription = Subscription::new("v".into(), Arc::new(Schema::empty()), feed.clone());
-        for offset in 1..=5 {
-            assert!(feed.push(update(offset)));
-        }
-        assert!(matches!(subscription.next(), Some(Update::Delta { offset: 1, .. })));
-        // Room again, but the next change must not come before it is known that others are missing.
-        assert!(feed.push(update(6)));
-        assert!(matches!(subscription.next(), Some(Update::Delta { offset: 2, .. })));
-        assert!(matches!(subscription.next(), Some(Update::Missed { from: 3, to: 6 })));
-        feed.push(update(7));
-        assert!(matches!(subscription.next(), Some(Update::Delta { offset: 7, .. })));
-        feed.end();
-        assert!(subscription.next().is_none());
-        drop(subscription);
-        assert!(!feed.push(update(8)));
+        self.feeds.iter().for_each(Feed::leave);
     }
 }

@@ -32,6 +32,7 @@ use super::named_windows::write_out_windows;
 use super::own_names::call_by_own_names;
 use super::parameters::{Parameters, refuse_parameters, with_values};
 use super::parse::normalize;
+use super::past::CHANGES;
 use super::postgres::rewrite;
 use super::recursive_terms::{refuse_cuts, refuse_limits, refuse_reads_within, terms};
 use super::shadowed::refuse_shadowed;
@@ -252,6 +253,10 @@ impl ContextProvider for Binder<'_> {
         name: &str,
         args: Vec<Expr>,
     ) -> datafusion::error::Result<Arc<dyn TableSource>> {
+        if name == CHANGES {
+            let error = Error::unsupported(format!("{CHANGES}(...) here"));
+            return Err(error.with_hint("queries read changes, views and prepared statements do not").into());
+        }
         let Some(function) = self.state.table_functions().get(name) else {
             return Err(self.unknown_function(name, self.state.table_functions().keys()).into());
         };

@@ -15,6 +15,7 @@ mod function;
 pub mod match_recognize;
 mod prepare;
 mod setting;
+mod subscribe;
 pub mod time_windows;
 
 use datafusion::sql::parser::{CopyToSource, DFParser, DFParserBuilder, Statement as DfStatement};
@@ -135,13 +136,7 @@ impl StatementParser<'_> {
             ("EXECUTE", _) => self.execute().map(Statement::Execute),
             ("DEALLOCATE", _) => self.deallocate(),
             ("DROP", "STREAM" | "TABLE" | "VIEW" | "MATERIALIZED" | "INDEX") => self.drop(),
-            ("SUBSCRIBE", _) => {
-                self.words(1);
-                if self.peek_word(0) == "TO" {
-                    self.words(1);
-                }
-                Ok(Statement::Subscribe(self.name()?))
-            }
+            ("SUBSCRIBE", _) => self.subscribe(),
             ("VERIFY", _) => {
                 self.words(1);
                 let ends = matches!(self.parser.parser.peek_token_ref().token, Token::EOF | Token::SemiColon);
@@ -383,7 +378,7 @@ mod tests {
     fn statements_of_our_own() {
         assert!(matches!(parse("verify"), Ok(Statement::Verify(None))));
         assert!(matches!(parse("verify v;"), Ok(Statement::Verify(Some(v))) if v == "v"));
-        assert!(matches!(parse("subscribe v"), Ok(Statement::Subscribe(v)) if v == "v"));
+        assert!(matches!(parse("subscribe v"), Ok(Statement::Subscribe(s)) if s.view == "v"));
         assert!(matches!(parse("explain v"), Ok(Statement::Explain(Explain::View(v))) if v == "v"));
         assert!(matches!(parse("begin"), Ok(Statement::Begin)));
         assert!(matches!(parse("copy (select 1) to 'x.csv'"), Ok(Statement::Copy(_))));

@@ -45,7 +45,7 @@ pub enum What {
     /// Its rows behind the last commit of a time.
     Time(Expr),
     /// Its changes from one commit to another.
-    Changes(Option<Expr>, Option<Expr>),
+    Changes(Box<[Option<Expr>; 2]>),
 }
 
 /// Takes from a statement which relations are read otherwise than as they are now, and gives them names that tell them apart.
@@ -95,18 +95,18 @@ impl Taking {
         let place = place_of(name.span().start);
         let (schema, relation, what, own) = match (&version, &args) {
             (Some(TableVersion::ForSystemTimeAsOf(moment)), None) => {
-                let (schema, what) = match moment {
+                let what = match moment {
                     // That of a join's left rows.
                     Expr::Identifier(_) | Expr::CompoundIdentifier(_) => return Ok(()),
                     Expr::Function(call) if is_now(call) => return Ok(()),
                     moment => match offset(moment) {
-                        Some(offset) => (format!("AS OF OFFSET {offset}"), What::Offset(offset.clone())),
-                        None => (format!("AS OF {moment}"), What::Time(moment.clone())),
+                        Some(offset) => What::Offset(offset.clone()),
+                        None => What::Time(moment.clone()),
                     },
                 };
                 let relation: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
                 let own = relation.last().cloned().unwrap_or_default();
-                (schema, relation, what, own)
+                (as_of(moment), relation, what, own)
             }
             (None, Some(given)) if object_name(name).is_ok_and(|name| name == CHANGES) => {
                 let at = |error: Error| error.with_place(place);
@@ -132,7 +132,7 @@ impl Taking {
                 let schema =
                     format!("{CHANGES}({})", given.args.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
                 let relation = of.split('.').map(str::to_string).collect();
-                (schema, relation, What::Changes(from, to), CHANGES.to_string())
+                (schema, relation, What::Changes(Box::new([from, to])), CHANGES.to_string())
             }
             _ => return Ok(()),
         };
@@ -148,6 +148,14 @@ impl Taking {
             self.asked.push(Asked { schema, name: joined, relation, what, place });
         }
         Ok(())
+    }
+}
+
+/// A moment as it is written.
+pub fn as_of(moment: &Expr) -> String {
+    match offset(moment) {
+        Some(offset) => format!("AS OF OFFSET {offset}"),
+        None => format!("AS OF {moment}"),
     }
 }
 

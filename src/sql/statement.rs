@@ -60,8 +60,8 @@ pub enum Statement {
     Query(Box<ast::Query>),
     /// `EXPLAIN` of a query, of a view to be, or of a live view.
     Explain(Explain),
-    /// `SUBSCRIBE view`.
-    Subscribe(String),
+    /// `SUBSCRIBE view [FROM OFFSET n] [AS PATCHES]`.
+    Subscribe(Subscribe),
     /// `VERIFY [view]`.
     Verify(Option<String>),
     /// `CHECKPOINT`: seal the log's segment and archive it.
@@ -331,4 +331,15 @@ pub enum Show {
     Create(String),
     /// A setting, by the batch engine's names; `None` for all.
     Setting(Option<String>),
+}
+
+/// `SUBSCRIBE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribe {
+    /// The view.
+    pub view: String,
+    /// The offset behind which it begins; else it begins with the rows.
+    pub from: Option<u64>,
+    /// Whether changes are told by key.
+    pub patches: bool,
 }

@@ -29,6 +29,7 @@ mod memory;
 mod mutations;
 mod nexmark;
 mod oracle;
+mod past;
 mod shell;
 mod slt;
 mod temporal_filters;

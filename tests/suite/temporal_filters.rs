@@ -7,6 +7,7 @@ use millstream::{Database, Update};
 
 use crate::embed_support::{number, operators, refused, rows, run, verify};
 use crate::oracle::random::Random;
+use crate::past::Remembered;
 
 /// For how long to wait for what the clock is to bring.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,7 +47,7 @@ fn views_go_with_the_time() {
         let mut db = Database::open(folder.path()).unwrap();
         run(&db, &["CREATE STREAM s (k INT, at TIMESTAMP)", "CREATE TABLE t (k INT PRIMARY KEY, at TIMESTAMP)"]);
         let mut views: Vec<&str> = KEPT.iter().chain(&RECOMPUTED).copied().collect();
-        let mut made = 0;
+        let (mut made, mut past) = (0, Remembered::default());
         for step in 0..45 {
             if !views.is_empty() && random.percent(40) {
                 let query = views.swap_remove(random.below(views.len()));
@@ -67,12 +68,14 @@ fn views_go_with_the_time() {
             run(&db, &[&sql]);
             std::thread::sleep(Duration::from_millis(random.below(12) as u64));
             verify(&db);
+            (0..made).for_each(|view| past.note(&db, &format!("v{view}")));
             if step % 20 == 19 {
                 drop(db);
                 db = Database::open(folder.path()).unwrap();
                 verify(&db);
             }
         }
+        past.check(&db, &mut random, 60).unwrap_or_else(|wrong| panic!("TIME_SEED={seed}: {wrong}"));
     }
 }
 

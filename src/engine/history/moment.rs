@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::History;
 use crate::archive::Moment;
 use crate::error::Result;
-use crate::log::Record;
+use crate::log::{Record, Statement};
 
 impl History {
     /// The last commit at a moment: its offset and time, in microseconds since 1970-01-01 UTC. Before the first commit it is
@@ -54,6 +54,23 @@ impl History {
             }
         }
         Ok(times)
+    }
+
+    /// The statements of the log.
+    ///
+    /// # Errors
+    /// As [`History::last_commit`].
+    pub fn statements(&self) -> Result<Vec<Statement>> {
+        let archive = self.archive.iter().flat_map(|archive| archive.manifest().statements.clone());
+        let mut statements: Vec<Statement> = archive.filter(|s| s.offset <= self.archived_to.min(self.to)).collect();
+        for segment in self.segments.iter() {
+            for record in segment.records(self.archived_to + 1, self.to) {
+                if let Record::Statement(statement) = record? {
+                    statements.push(statement);
+                }
+            }
+        }
+        Ok(statements)
     }
 }
 

@@ -118,7 +118,8 @@ pub fn resolve(database: &Database, asked: Vec<Asked>, runner: &Runner, cancel: 
             What::Time(time) => {
                 origin.history().last_commit(Moment::Time(moment(runner.session(), time).map_err(at)?))?.0
             }
-            What::Changes(from, to) => {
+            What::Changes(range) => {
+                let [from, to] = range.as_ref();
                 let number = |offset: &Option<ast::Expr>, or| {
                     offset.as_ref().map_or(Ok(or), |offset| number(runner.session(), offset))
                 };

@@ -12,6 +12,7 @@
 
 mod ask;
 mod changes;
+mod resume;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use datafusion::execution::session_state::SessionState;
 use tokio::runtime::Handle;
 
 pub use self::ask::{Versions, resolve};
+use self::changes::Changes;
+pub use self::resume::resume;
 use super::budget::Budget;
 use super::catalog::{Catalog, Ddl, Kind};
 use super::core::Core;

@@ -31,6 +31,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::match_recognize::place_of;
 use super::parse::asof::{LEFT, WITHIN_ON};
 use super::parse::normalize;
+use super::past::as_of;
 use crate::error::{Error, Result};
 pub use node::{AsOfNode, AsOfPlanner};
 pub use plan::planned;
@@ -78,11 +79,14 @@ impl VisitorMut for Joins<'_> {
             // Those of joins have been written out.
             TableFactor::Table { name, version: Some(version), .. } => {
                 let place = place_of(name.span().start);
-                let version = version.to_string().replace('\u{1}', "");
+                let version = match version {
+                    TableVersion::ForSystemTimeAsOf(moment) => as_of(moment),
+                    other => other.to_string(),
+                };
                 flow(Err(Error::unsupported(format!("`{name}` {version} here"))
                     .with_hint(
-                        "queries and changes of rows take a constant, in views a join takes it of its right side, as of a \
-                         column of the left one",
+                        "queries and statements that change rows read the past, views and prepared statements do not; a \
+                         join takes the time of its left rows: FOR SYSTEM_TIME AS OF o.ts",
                     )
                     .with_place(place)))
             }
@@ -127,7 +131,7 @@ impl Joins<'_> {
             }
         };
         if !matches!(moment, Expr::CompoundIdentifier(_) | Expr::Identifier(_)) {
-            return Err(Error::unsupported(format!("FOR SYSTEM_TIME AS OF {moment}"))
+            return Err(Error::unsupported(format!("`{name}` {} here", as_of(moment)))
                 .with_hint("a join takes the time of its left rows: FOR SYSTEM_TIME AS OF o.ts")
                 .with_place(place_of(moment.span().start).or(place)));
         }

@@ -17,7 +17,6 @@ pub fn read_as_of(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         return tokens;
     }
     let mut taken: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    // The two seen words before, of which the first is not AS's own.
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let next = |at: usize| (at + 1..tokens.len()).find(|at| !is_space(&tokens[*at]));
@@ -44,11 +43,14 @@ pub fn read_as_of(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         if keyword(&tokens[kind]) != Some(Keyword::OFFSET) {
             continue;
         }
-        let Some(value) = next(kind) else { continue };
+        let first = next(kind);
+        let negated = first.filter(|at| tokens[*at].token == Token::Minus);
+        let Some(value) = negated.map_or(first, next) else { continue };
         let word = |token: Token| TokenWithSpan { token, span: tokens[kind].span };
         taken.push(word(Token::Whitespace(Whitespace::Space)));
         taken.push(word(Token::make_word(OFFSET, Some('"'))));
         taken.push(word(Token::LParen));
+        taken.extend(negated.map(|at| tokens[at].clone()));
         taken.push(tokens[value].clone());
         taken.push(word(Token::RParen));
         at = value + 1;

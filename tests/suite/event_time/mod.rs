@@ -17,10 +17,13 @@ use self::model::{Stream, insert, moment};
 use self::queries::{Emit, View};
 use crate::embed_support::{number, rows, text};
 use crate::oracle::random::Random;
+use crate::past::Remembered;
 
 const CASES: u64 = 25;
 const STEPS: usize = 25;
 const VIEWS: usize = 6;
+/// Moments of the past that are read again.
+const MOMENTS: usize = 4;
 /// Bytes of a segment, so small that a case fills several.
 const SEGMENT_BYTES: u64 = 2048;
 
@@ -49,6 +52,7 @@ struct Case {
     /// What a second is run as: the shorter, the finer watermarks move.
     unit: &'static str,
     log: Vec<String>,
+    past: Remembered,
 }
 
 struct Followed {
@@ -71,7 +75,17 @@ impl Case {
             ("microseconds", "TIMESTAMP(9)"),
         ]);
         let database = Some(database);
-        let mut case = Case { random, folder, database, plain, streams, views: Vec::new(), unit, log: Vec::new() };
+        let mut case = Case {
+            random,
+            folder,
+            database,
+            plain,
+            streams,
+            views: Vec::new(),
+            unit,
+            log: Vec::new(),
+            past: Remembered::default(),
+        };
         for stream in 0..2 {
             let sql = case.streams[stream].create(true, ts);
             case.execute(&sql);
@@ -98,6 +112,8 @@ impl Case {
         }
         self.reopen();
         self.compare();
+        let past = self.past.check(self.database.as_ref().expect("it is open"), &mut self.random, MOMENTS);
+        past.unwrap_or_else(|wrong| panic!("{wrong}\n{};", self.log.join(";\n")));
         for (row, view) in rows(self.database(), "VERIFY").iter().zip(&self.views) {
             assert!(row.ends_with("|ok"), "{row}: {}\n{}", view.view.create(), self.log.join(";\n"));
         }
@@ -178,6 +194,7 @@ impl Case {
             let mut expected = rows(&self.plain, &batch);
             found.sort();
             expected.sort();
+            self.past.note(database, &view.name);
             assert_eq!(found, expected, "{}\n{batch}\n{};", view.create(), self.log.join(";\n"));
             if let Some((subscription, heard)) = heard {
                 hear(subscription, heard, view);

@@ -16,6 +16,7 @@ mod change;
 mod conjunctions;
 mod exotic;
 mod expression;
+mod heard;
 mod lateral;
 mod long;
 mod lookup;

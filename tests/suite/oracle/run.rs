@@ -3,18 +3,21 @@
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use millstream::{Database, Durability, Error, Options, Outcome, Subscription, Ticket, Update};
+use millstream::{Database, Durability, Error, Options, Outcome, Subscription, Ticket};
 
 use super::bag::{Bag, bag, difference};
 use super::case::{Case, Relation, Step};
 use super::change::Change;
+use super::heard::hear;
 use super::lookup::{Lookup, lookups};
+use super::random::Random;
 use super::reference::{Reference, is_too_large};
 use super::skip;
 use super::stock::{FLOATS, is_closed};
 use super::tally::Tally;
 use super::value::{Kind, batch};
 use crate::embed_support::operators;
+use crate::past::Remembered;
 
 /// Bytes of a segment, so small that a case fills several.
 const SEGMENT_BYTES: u64 = 2048;
@@ -48,6 +51,7 @@ struct View {
     /// What a subscriber has heard; nothing where the view has failed, since then there is nothing to hear.
     heard: Option<(Subscription, Bag)>,
     lookups: Vec<Lookup>,
+    past: Remembered,
     /// The view beside it that leaves out failing rows.
     skipping: Option<String>,
 }
@@ -57,6 +61,7 @@ pub fn run(case: &Case, way: Way) -> Result<Tally, String> {
     let mut run = Run::new(case, way);
     run.steps(way)?;
     run.compare_listed()?;
+    run.compare_past()?;
     if way == Way::Stepwise {
         run.compare_with_stock()?;
     }
@@ -66,6 +71,7 @@ pub fn run(case: &Case, way: Way) -> Result<Tally, String> {
         run.compare("after opening again")?;
         run.compare_listed()?;
         run.verify()?;
+        run.compare_past()?;
     }
     Ok(run.tally)
 }
@@ -181,7 +187,14 @@ impl<'a> Run<'a> {
                 let may_fail = MAY_FAIL.iter().any(|words| sql.contains(words));
                 let skipping = if may_fail { skip::create(self.database(), name, sql)? } else { None };
                 self.tally.skipping += usize::from(skipping.is_some());
-                self.views.push(View { name: name.into(), sql: sql.into(), heard, lookups, skipping });
+                self.views.push(View {
+                    name: name.into(),
+                    sql: sql.into(),
+                    heard,
+                    lookups,
+                    past: Remembered::default(),
+                    skipping,
+                });
             }
             (Err(error), Ok(())) => return Err(format!("view {name} was refused: {error}\n  {sql}")),
             (
@@ -263,6 +276,12 @@ impl<'a> Run<'a> {
     }
 
     /// What views list that leave out failing rows is the same for one that is created last.
+    /// Views are again what they were.
+    fn compare_past(&self) -> Result<(), String> {
+        let mut random = Random::new(self.case.steps.len() as u64);
+        self.views.iter().try_for_each(|view| view.past.check(self.database(), &mut random, 2))
+    }
+
     fn compare_listed(&mut self) -> Result<(), String> {
         for (view, skipping) in self.views.iter().filter_map(|view| Some((view, view.skipping.as_ref()?))) {
             self.tally.listed += skip::compare_with_last(self.database(), skipping, &view.sql)?;
@@ -305,6 +324,7 @@ impl<'a> Run<'a> {
             }
             match (expected, got) {
                 (Ok(expected), Ok(got)) if expected == got => {
+                    view.past.note(database, name);
                     let mut lookups = view.lookups.iter_mut();
                     lookups.try_for_each(|l| l.compare(database, name)).map_err(|e| format!("{when}: {e}"))?;
                     let Some((subscription, heard)) = &mut view.heard else { continue };
@@ -373,26 +393,7 @@ impl<'a> Run<'a> {
                     .collect();
                 Err(format!("VERIFY refused where the reference agrees: {said:?}"))
             }
-            Ok(other) => Err(format!("VERIFY gives {other:?}")),
-            Err(error) => Err(format!("VERIFY refused: {error}")),
+            other => Err(format!("VERIFY gives {other:?}")),
         }
     }
-}
-
-/// Adds up what a subscriber has been sent.
-fn hear(subscription: &mut Subscription, heard: &mut Bag) {
-    while let Some(update) = subscription.try_next() {
-        let (batch, weights) = match update {
-            Update::Snapshot { batch, .. } => (batch.clone(), vec![1; batch.num_rows()]),
-            Update::Delta { delta, .. } => (delta.batch.clone(), delta.weights.to_vec(delta.len())),
-            Update::Missed { from, to } => panic!("missed {from} to {to}"),
-            Update::Failing { .. } | Update::Healed { .. } => continue,
-        };
-        for (row, weight) in weights.into_iter().enumerate() {
-            for text in bag(&[batch.slice(row, 1)]).into_keys() {
-                *heard.entry(text).or_default() += weight;
-            }
-        }
-    }
-    heard.retain(|_, weight| *weight != 0);
 }
