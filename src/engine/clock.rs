@@ -11,8 +11,8 @@ pub fn now() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Starts measuring how long something takes, to be told to the user.
+/// Starts measuring how long something takes, or may take.
 pub fn start() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "only shown, never acted upon")]
+    #[expect(clippy::disallowed_methods, reason = "shown, or waited for above the log")]
     Instant::now()
 }

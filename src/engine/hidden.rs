@@ -62,6 +62,7 @@ fn names_alone(statement: &Statement) -> bool {
         | Statement::Alter(_)
         | Statement::CreateIndex(_)
         | Statement::Subscribe(_)
+        | Statement::Replay(_)
         | Statement::Verify(_)
         | Statement::Show(_)
         | Statement::Describe(_) => true,

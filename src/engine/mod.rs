@@ -44,6 +44,7 @@ pub mod past;
 pub mod prepared;
 mod providers;
 pub mod query;
+mod replay;
 pub mod request;
 pub mod session;
 mod show;

@@ -28,7 +28,7 @@ use super::query::{Cancel, Rows, Runner};
 use super::request::Request;
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
-use super::{ddl, ddl_alter, ddl_drop, ddl_filled, ddl_view, functions, heartbeat, index, show, verify};
+use super::{ddl, ddl_alter, ddl_drop, ddl_filled, ddl_view, functions, heartbeat, index, replay, show, verify};
 use crate::error::{Error, Result, caught};
 use crate::sql::bind::Binder;
 use crate::sql::canonical::{canonical, comparable, sorted_by_columns};
@@ -215,6 +215,10 @@ impl Session {
                 };
                 let subscription = if patches { database.patched(subscription)? } else { subscription };
                 Ok(Outcome::Subscribed(subscription))
+            }
+            Statement::Replay(replay) => {
+                self.outside_transaction("REPLAY")?;
+                replay::replay(&database, &replay, &self.cancel)
             }
             Statement::Verify(view) => {
                 let (rows, ok) = with_room(|| verify::verify(&database, view.as_deref(), &self.cancel))?;

@@ -14,6 +14,7 @@ mod emit;
 mod function;
 pub mod match_recognize;
 mod prepare;
+mod replay;
 mod setting;
 mod subscribe;
 pub mod time_windows;
@@ -137,6 +138,7 @@ impl StatementParser<'_> {
             ("DEALLOCATE", _) => self.deallocate(),
             ("DROP", "STREAM" | "TABLE" | "VIEW" | "MATERIALIZED" | "INDEX") => self.drop(),
             ("SUBSCRIBE", _) => self.subscribe(),
+            ("REPLAY", _) => self.replay(),
             ("VERIFY", _) => {
                 self.words(1);
                 let ends = matches!(self.parser.parser.peek_token_ref().token, Token::EOF | Token::SemiColon);

@@ -62,6 +62,8 @@ pub enum Statement {
     Explain(Explain),
     /// `SUBSCRIBE view [FROM OFFSET n] [AS PATCHES]`.
     Subscribe(Subscribe),
+    /// `REPLAY stream INTO stream`.
+    Replay(Replay),
     /// `VERIFY [view]`.
     Verify(Option<String>),
     /// `CHECKPOINT`: seal the log's segment and archive it.
@@ -342,4 +344,17 @@ pub struct Subscribe {
     pub from: Option<u64>,
     /// Whether changes are told by key.
     pub patches: bool,
+}
+
+/// `REPLAY`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replay {
+    /// The stream whose events are sent again.
+    pub from: String,
+    /// The stream to which they are sent.
+    pub into: String,
+    /// The column of their times; else it is that of the watermark.
+    pub by: Option<String>,
+    /// How many times as fast as their times go; else as fast as can be.
+    pub speed: Option<f64>,
 }

@@ -20,6 +20,7 @@ const SHAPES: [(&str, &str); 12] = [
     ),
     ("TRUNCATE ", "table, ...;"),
     ("SUBSCRIBE ", "view;"),
+    ("REPLAY ", "stream INTO stream AT SPEED 10;"),
     ("VERIFY ", "view;"),
     ("COPY ", "(SELECT ...) TO 'file.csv';"),
 ];

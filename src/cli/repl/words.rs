@@ -111,6 +111,7 @@ const KEYWORDS: [&str; 159] = [
     "REAL",
     "RECURSIVE",
     "REPLACE",
+    "REPLAY",
     "RETURNING",
     "RIGHT",
     "ROLLBACK",

@@ -41,6 +41,7 @@ pub fn reads_rows(statement: &Statement) -> bool {
         | Statement::Execute(_)
         | Statement::Copy(_)
         | Statement::Subscribe(_)
+        | Statement::Replay(_)
         | Statement::Verify(_)
         | Statement::Checkpoint => true,
         Statement::Explain(explain) => !matches!(explain, Explain::NewView(_)),

@@ -1,6 +1,7 @@
 //! Time travel: what views were at a commit they are again AS OF OFFSET, and their changes lead from one moment to another.
 
 mod language;
+mod replay;
 mod subscribe;
 
 use std::collections::BTreeMap;
