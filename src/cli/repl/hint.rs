@@ -6,7 +6,7 @@ use rustyline::hint::{Hinter, HistoryHinter};
 use crate::cli::command::COMMANDS;
 
 /// How statements go on after their first words.
-const SHAPES: [(&str, &str); 12] = [
+const SHAPES: [(&str, &str); 13] = [
     ("CREATE STREAM ", "name (column TYPE, ...) WITH (connector = 'file', path = '...');"),
     ("CREATE TABLE ", "name (column TYPE, ..., PRIMARY KEY (column));"),
     ("CREATE MATERIALIZED VIEW ", "name AS SELECT ...;"),

@@ -1,7 +1,7 @@
 //! The keywords the prompt knows: a selection, for the parser knows a thousand.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 159] = [
+const KEYWORDS: [&str; 160] = [
     "ALL",
     "AND",
     "ANTI",
