@@ -3,6 +3,7 @@
 //! Over groups, `bit_xor(DISTINCT ...)` counts every value. Beside another aggregate with an order, `array_agg` and
 //! `string_agg` may be run backwards over rows in the opposite order, but put the values of DISTINCT in order themselves,
 //! and then in the wrong one. `string_agg` sorts its rows, but refuses to stand beside another order.
+//! What is not run backwards is told that rows in the opposite order come in its own.
 
 use std::sync::Arc;
 
@@ -71,10 +72,9 @@ impl AggregateUDFImpl for Corrected {
         }
     }
 
-    fn with_beneficial_ordering(self: Arc<Self>, beneficial: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
-        let inner = self.inner.as_ref().clone().with_beneficial_ordering(beneficial)?;
-        // One that does not care sorts its rows all the same.
-        Ok(Some(inner.map_or(self, |inner| Arc::new(Corrected::new(inner.into())))))
+    /// Whether rows come in the order or in the opposite one is not told: they are put in order in either case.
+    fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        Ok(Some(self))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
