@@ -80,7 +80,10 @@ fn columns_of(names: &Names, owner: &str) -> Vec<String> {
 fn words(names: &Names, before: &str, word: &str) -> Vec<String> {
     let relations = names.relations.iter().map(|r| quoted(&r.name));
     let last = before.split_whitespace().next_back().unwrap_or_default().to_uppercase();
-    if matches!(last.as_str(), "FROM" | "JOIN" | "INTO" | "UPDATE" | "REPLAY" | "SUBSCRIBE" | "VERIFY" | "DESCRIBE" | "TABLE") {
+    if matches!(
+        last.as_str(),
+        "FROM" | "JOIN" | "INTO" | "UPDATE" | "REPLAY" | "SUBSCRIBE" | "VERIFY" | "DESCRIBE" | "TABLE"
+    ) {
         return relations.collect();
     }
     if word.is_empty() {

@@ -74,7 +74,7 @@ impl Origin {
         let (before, mut history) = (from.saturating_sub(1), self.history());
         history.to = to;
         if matches!(object.kind, Kind::Stream | Kind::Table) {
-            self.catalog_of(&BTreeSet::from([object.id]))?;
+            self.below(&BTreeSet::from([object.id]))?;
             let commits = history.commits(before, [(object.id, nullable(&object.schema))]);
             return Ok(Changes { from: Source::Logged(commits), cancel: cancel.clone() });
         }

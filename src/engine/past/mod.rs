@@ -35,7 +35,7 @@ use super::memory::Memory;
 use super::query::Cancel;
 use super::snapshot::Snapshot;
 use super::store::Store;
-use super::system::WATERMARKS;
+use super::system::{ERRORS, WATERMARKS};
 use super::temporary::is_temporary;
 use super::threads::THREAD_STACK_BYTES;
 use super::wake::Wake;
@@ -87,7 +87,14 @@ impl Origin {
         let span = tracing::debug_span!("past", ?moment);
         let _entered = span.enter();
         let (offset, time) = self.history().last_commit(moment)?;
-        let catalog = Arc::new(self.catalog_of(wanted)?);
+        let kept = self.below(wanted)?;
+        // Streams that no view reads are read from the log when they are asked for.
+        let is_kept = |id: &&u32| self.catalog.get(**id).is_some_and(|o| o.kind == Kind::MaterializedView);
+        let views: BTreeSet<u32> =
+            kept.iter().filter(is_kept).copied().chain(wanted.get(&WATERMARKS).copied()).collect();
+        let mut filled = self.below(&views)?;
+        filled.extend(kept.iter().filter(|id| self.catalog.get(**id).is_some_and(|o| o.kind == Kind::Table)));
+        let catalog = Arc::new(self.catalog_of(&filled)?);
         let mut core = Core {
             published_catalog: Arc::new(ArcSwap::new(catalog.clone())),
             catalog,
@@ -112,15 +119,22 @@ impl Origin {
             )));
         }
         held.try_grow(core.memory.budget.kept())?;
+        core.catalog = Arc::new(self.catalog_of(&kept)?);
         Ok(core)
     }
 
-    /// The catalog with these objects and what they read, and no others.
-    fn catalog_of(&self, wanted: &BTreeSet<u32>) -> Result<Catalog> {
+    /// These objects and what they read.
+    ///
+    /// # Errors
+    /// When one of them is not in the log.
+    fn below(&self, wanted: &BTreeSet<u32>) -> Result<BTreeSet<u32>> {
         let mut kept = BTreeSet::new();
         let mut todo: Vec<u32> = wanted.iter().copied().collect();
         if wanted.contains(&WATERMARKS) {
             todo.extend(self.catalog.objects().filter(|o| o.kind == Kind::Stream).map(|o| o.id));
+        }
+        if wanted.contains(&ERRORS) {
+            todo.extend(self.catalog.objects().filter(|o| o.skips()).map(|o| o.id));
         }
         while let Some(id) = todo.pop() {
             let Some(object) = self.catalog.get(id).filter(|_| kept.insert(id)) else { continue };
@@ -130,6 +144,11 @@ impl Origin {
             }
             todo.extend(&object.reads);
         }
+        Ok(kept)
+    }
+
+    /// The catalog with these objects and no others.
+    fn catalog_of(&self, kept: &BTreeSet<u32>) -> Result<Catalog> {
         let mut catalog = self.catalog.as_ref().clone();
         catalog.apply(&Ddl::Drop(self.catalog.objects().map(|o| o.id).filter(|id| !kept.contains(id)).collect()))?;
         Ok(catalog)

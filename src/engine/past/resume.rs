@@ -21,6 +21,17 @@ use crate::error::{Error, Result};
 /// When the offset is still to come or from before the view as it is now, or the view cannot be read.
 pub fn resume(database: &Database, view: &Object, after: u64, cancel: &Cancel) -> Result<[Feed; 2]> {
     let live = ask(&database.inner().engine, |reply| Request::Subscribe(view.id, QUEUE_CHANGES, reply)).wait()?;
+    match missed(database, view, after, &live, cancel) {
+        Ok(missed) => Ok([missed, live]),
+        Err(error) => {
+            live.leave();
+            Err(error)
+        }
+    }
+}
+
+/// A feed of the changes between an offset and the beginning of a live one.
+fn missed(database: &Database, view: &Object, after: u64, live: &Feed, cancel: &Cancel) -> Result<Feed> {
     let Some(Update::Snapshot { offset: now, .. }) = live.try_pop() else {
         return Err(Error::Internal("a subscription begins with the rows".into()));
     };
@@ -59,7 +70,7 @@ pub fn resume(database: &Database, view: &Object, after: u64, cancel: &Cancel) -
     };
     let thread = Builder::new().name("millstream-past".into()).stack_size(THREAD_STACK_BYTES).spawn(run);
     thread.map_err(|e| Error::io("starting a thread for", Path::new("a subscription"), &e))?;
-    Ok([missed, live])
+    Ok(missed)
 }
 
 /// Tells the changes that are left behind an offset, up to another one, as fast as they are heard.

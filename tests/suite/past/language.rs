@@ -123,6 +123,40 @@ fn what_is_temporary_has_no_past() {
 }
 
 #[test]
+fn what_the_engine_tells_has_a_past() {
+    let db = Database::in_memory().unwrap();
+    run(
+        &db,
+        &[
+            "CREATE STREAM s (n BIGINT, ts TIMESTAMP, WATERMARK FOR ts)",
+            "CREATE MATERIALIZED VIEW v WITH (on_error = 'skip') AS SELECT 10 / n AS part FROM s WHERE n < 5",
+            "INSERT INTO s VALUES (2, '2026-01-01 00:00:02')",
+            "INSERT INTO s VALUES (0, '2026-01-01 00:00:03'), (1, '2026-01-01 00:00:01')",
+            "INSERT INTO s VALUES (5, '2026-01-01 00:00:05')",
+            "ALTER STREAM s ADD COLUMN note TEXT DEFAULT 'none'",
+            "ALTER STREAM s RENAME TO events",
+        ],
+    );
+    for (sql, expected) in [
+        ("SELECT view, \"offset\", count FROM system.errors AS OF OFFSET 3", vec![]),
+        ("SELECT view, \"offset\", count FROM system.errors AS OF OFFSET 4", vec!["v|4|1"]),
+        ("SELECT stream, late_rows FROM system.watermarks AS OF OFFSET 3", vec!["events|0"]),
+        (
+            "SELECT stream, watermark, late_rows FROM system.watermarks AS OF OFFSET 4",
+            vec!["events|2026-01-01T00:00:03|1"],
+        ),
+        ("SELECT n FROM events.late AS OF OFFSET 4", vec!["1"]),
+        ("SELECT count(*) FROM system.rejects AS OF OFFSET 4", vec!["0"]),
+        ("SELECT part FROM v AS OF OFFSET 5", vec!["5"]),
+        ("SELECT n, note FROM events AS OF OFFSET 3", vec!["2|none"]),
+        ("SELECT n, note, _offset FROM changes('events', 4, 5)", vec!["0|none|4", "5|none|5"]),
+        ("SELECT n, _offset FROM changes('events.late')", vec!["1|4"]),
+    ] {
+        assert_eq!(rows(&db, sql), expected, "{sql}");
+    }
+}
+
+#[test]
 fn wrong_moments_are_refused() {
     let db = Database::in_memory().unwrap();
     shop(&db);
