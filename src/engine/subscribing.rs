@@ -56,7 +56,7 @@ impl Database {
         Ok(Subscription::new(object.name.clone(), object.schema.clone(), feeds))
     }
 
-    /// A subscription that tells changes as [`Update::Patches`]: what each key had, and what it has.
+    /// A subscription that tells changes as [`Update::Patches`](super::subscribe::Update::Patches): what each key had, and what it has.
     ///
     /// # Errors
     /// When the view's rows have no key that is known; EXPLAIN tells.
